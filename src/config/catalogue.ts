@@ -1,0 +1,34 @@
+import type { z } from 'zod'
+import { type SettingMeta, settingsSchema } from './schema.js'
+
+/** One setting as documentation and loading see it. */
+export interface SettingEntry extends SettingMeta {
+  /** Dotted key in `hostler.yml`. */
+  readonly key: string
+  /** As a user would write it. */
+  readonly fallback: string
+}
+
+/** Every setting of the schema, in the schema's order. */
+export const catalogue: readonly SettingEntry[] = [...leaves(settingsSchema.shape, '')]
+
+function* leaves(shape: Readonly<Record<string, z.core.$ZodType>>, prefix: string): Generator<SettingEntry> {
+  for (const [name, schema] of Object.entries(shape)) {
+    const key = `${prefix}${name}`
+    const meta = (schema as z.ZodType).meta()?.['setting'] as SettingMeta | undefined
+    if (meta) {
+      yield { ...meta, key, fallback: fallbackOf(schema) }
+    } else {
+      const inner = unwrap(schema) as z.ZodObject
+      yield* leaves(inner.shape, `${key}.`)
+    }
+  }
+}
+
+const unwrap = (schema: z.core.$ZodType): z.core.$ZodType =>
+  'innerType' in schema._zod.def ? unwrap((schema._zod.def as { innerType: z.core.$ZodType }).innerType) : schema
+
+function fallbackOf(schema: z.core.$ZodType): string {
+  const def = schema._zod.def as { defaultValue?: unknown }
+  return String(def.defaultValue ?? '')
+}

@@ -1,0 +1,34 @@
+import type { Plan } from '../model/plan.js'
+import type { RenderedFile, StagedFiles } from '../publish/files.js'
+
+/**
+ * A proxy that we configure. The reconciler calls render → (publish stages) → check → (publish renames) → apply, one
+ * round at a time.
+ */
+export interface Proxy {
+  readonly name: string
+  /** The files that this plan wants. Pure but for reading templates that changed; throws when a template is broken. */
+  render(plan: Plan): RenderedFile[]
+  /** Does the proxy accept these staged files? Throws only when it could not be asked. */
+  check(staged: StagedFiles, signal: AbortSignal): Promise<CheckResult>
+  /** Makes the proxy use what lies on disk, and returns only when it does, or throws. Called every pass: it also repairs drift. */
+  apply(signal: AbortSignal): Promise<Applied>
+  /** Files and folders beside the rendered ones whose change calls for a new round: templates, base config, certificates. */
+  watched(): readonly string[]
+  /** Starts what it supervises, if anything; resolves when the proxy serves. */
+  start?(signal: AbortSignal): Promise<void>
+  /** Stops what it supervises, gracefully. */
+  stop?(): Promise<void>
+  /** Anything worth showing in `hostler status`: process ids, reloads, version. */
+  describe(): Record<string, string | number | boolean>
+}
+
+export type CheckResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly message: string; readonly culprits: readonly string[] }
+
+/** `watched`: the proxy follows the file by itself. `nothing`: it already had it. */
+export interface Applied {
+  readonly how: 'nothing' | 'start' | 'reload' | 'runtime' | 'watched'
+  readonly ms: number
+}

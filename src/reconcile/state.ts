@@ -1,0 +1,41 @@
+import type { Plan } from '../model/plan.js'
+
+/** What the running process knows of itself: served at /api/state, printed by `hostler status`, measured by /metrics. */
+export interface State {
+  readonly version: string
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly domain: string
+  /** Why it is not ready, one line each; empty when it is. */
+  readonly problems: readonly string[]
+  readonly sources: readonly SourceState[]
+  readonly proxies: readonly ProxyState[]
+  readonly plan: Plan
+}
+
+export interface SourceState {
+  readonly name: string
+  readonly instances: number
+  /** When it last told the whole truth; undefined before the first time. Milliseconds since the epoch. */
+  readonly updatedAt?: number
+  /** Why it cannot be read now; its last good facts stay in force meanwhile. */
+  readonly error?: string
+}
+
+export interface ProxyState {
+  readonly name: string
+  /** The last change that the proxy took. */
+  readonly lastApply?: {
+    readonly at: number
+    readonly how: string
+    readonly ms: number
+    readonly files: readonly string[]
+  }
+  /** Why the newest plan is not in force; undefined when it is. */
+  readonly error?: string
+  readonly applies: Readonly<Record<string, number>>
+  readonly failures: number
+  /** Backends that the proxy itself refused, with its words. */
+  readonly refused: readonly { readonly backend: string; readonly reason: string }[]
+  readonly details: Readonly<Record<string, string | number | boolean>>
+}

@@ -1,0 +1,17 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Polls until `probe` returns something truthy, and returns it; fails with what it was waiting for. */
+export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 10_000): Promise<NonNullable<T>> {
+  const deadline = performance.now() + timeoutMs
+  let last: unknown
+  while (performance.now() < deadline) {
+    try {
+      const value = await probe()
+      if (value) return value as NonNullable<T>
+    } catch (error) {
+      last = error
+    }
+    await delay(20)
+  }
+  throw new Error(`gave up waiting until ${what}`, { cause: last })
+}
