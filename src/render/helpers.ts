@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { formatDuration } from '../config/values.js'
+import { formatDuration } from '../lib/duration.js'
 import { HostlerError } from '../lib/errors.js'
 
 /** What a template can call. Each takes plain values and returns a plain value; none reads anything but its arguments. */

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto'
+import type { Instance } from './instance.js'
+
+/** Labels in which orchestrators leave the names of stack and service, the first one present wins. */
+const STACK_LABELS = ['com.docker.compose.project', 'com.docker.stack.namespace', 'io.rancher.stack.name']
+const SERVICE_LABELS = ['com.docker.compose.service', 'com.docker.swarm.service.name']
+const RANCHER_STACK_SERVICE = 'io.rancher.stack_service.name'
+
+/** Stack and service as the source or the orchestrator's labels have them; the container's own name where neither does. */
+export function namesOf({ labels, name, stack, service }: Instance): { stack: string; service: string } {
+  const rancherService = labels[RANCHER_STACK_SERVICE]?.split('/').at(-1)
+  return {
+    stack: stack ?? firstOf(labels, STACK_LABELS) ?? name,
+    service: service ?? firstOf(labels, SERVICE_LABELS) ?? (rancherService || name),
+  }
+}
+
+function firstOf(labels: Readonly<Record<string, string>>, names: readonly string[]): string | undefined {
+  return names.map((name) => labels[name]).find((value) => value !== undefined && value !== '')
+}
+
+/** A name as part of a hostname: lower case, anything but letters, digits, `-`, `_` and dots becomes `-`. */
+export const hostLabel = (name: string): string => trimmed(name.toLowerCase().replace(/[^a-z0-9_.-]+/g, '-'))
+
+/** A name as HAProxy and Traefik take it for a backend or server: case kept, anything else becomes `-`. */
+export const slug = (name: string): string => trimmed(name.replace(/[^A-Za-z0-9_.-]+/g, '-')).slice(0, 100) || 'unnamed'
+
+const trimmed = (name: string): string => name.replace(/^[-.]+|[-.]+$/g, '')
+
+/** Names of our own sections in HAProxy's configuration, which no stack may take. */
+export const RESERVED_BACKENDS: ReadonlySet<string> = new Set([
+  'be_sorry',
+  'stats',
+  'hostler',
+  'http',
+  'https',
+  'www',
+  'www-https',
+])
+
+/** Hands out unique names: a taken one gets a suffix that depends only on what it stands for, not on the order. */
+export class NameBook {
+  private readonly taken: Set<string>
+  constructor(reserved: Iterable<string> = []) {
+    this.taken = new Set(reserved)
+  }
+
+  /** @param identity what the name stands for, unique */
+  take(wanted: string, identity: string): string {
+    let name = slug(wanted)
+    for (let digits = 6; this.taken.has(name); digits++) {
+      name = `${slug(wanted)}-${createHash('sha256').update(identity).digest('hex').slice(0, digits)}`
+    }
+    this.taken.add(name)
+    return name
+  }
+}
