@@ -5,8 +5,10 @@ import { type SettingMeta, settingsSchema } from './schema.js'
 export interface SettingEntry extends SettingMeta {
   /** Dotted key in `hostler.yml`. */
   readonly key: string
-  /** As a user would write it. */
+  /** The default, as a user would write it. */
   readonly fallback: string
+  /** `duration`: the value in force is in milliseconds. */
+  readonly kind?: 'duration'
 }
 
 /** Every setting of the schema, in the schema's order. */
@@ -17,7 +19,7 @@ function* leaves(shape: Readonly<Record<string, z.core.$ZodType>>, prefix: strin
     const key = `${prefix}${name}`
     const meta = (schema as z.ZodType).meta()?.['setting'] as SettingMeta | undefined
     if (meta) {
-      yield { ...meta, key, fallback: fallbackOf(schema) }
+      yield { ...meta, key, fallback: fallbackOf(schema), ...kindOf(schema) }
     } else {
       const inner = unwrap(schema) as z.ZodObject
       yield* leaves(inner.shape, `${key}.`)
@@ -32,3 +34,6 @@ function fallbackOf(schema: z.core.$ZodType): string {
   const def = schema._zod.def as { defaultValue?: unknown }
   return String(def.defaultValue ?? '')
 }
+
+const kindOf = (schema: z.core.$ZodType): Pick<SettingEntry, 'kind'> =>
+  (unwrap(schema) as z.ZodType).meta()?.['kind'] === 'duration' ? { kind: 'duration' } : {}

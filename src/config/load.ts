@@ -2,11 +2,13 @@ import { existsSync, readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import type { z } from 'zod'
 import { HostlerError, messageOf } from '../lib/errors.js'
+import { maskCredentials } from '../lib/mask.js'
 import { didYouMean } from '../lib/nearest.js'
+import { printable } from '../lib/printable.js'
 import { catalogue, type SettingEntry } from './catalogue.js'
 import { type Settings, settingsSchema } from './schema.js'
 
-/** Where a setting's value came from: `default`, `hostler.yml`, `env STACK_DOMAIN`, `flag`. */
+/** Where a setting's value came from: `hostler.yml`, `env STACK_DOMAIN`, `flag`. A setting that is not here has its default. */
 export type Origins = ReadonlyMap<string, string>
 
 export interface LoadedConfig {
@@ -25,8 +27,12 @@ export interface ConfigInputs {
 /** Looked for when neither `--config` nor HOSTLER_CONFIG names a file. */
 export const DEFAULT_FILES = ['hostler.yml', '/etc/hostler/hostler.yml'] as const
 
-/** Variables that start like ours without being settings. */
-const NOT_SETTINGS = new Set(['HOSTLER_CONFIG'])
+/** Names the file, so it cannot be a setting in it. */
+const FILE_VARIABLE = 'HOSTLER_CONFIG'
+
+/** What Kubernetes and Docker links put into the environment for a service called `hostler`. */
+const SERVICE_VARIABLE =
+  /^HOSTLER_(?:SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/
 
 /**
  * Reads every setting: flags over environment over file over defaults.
@@ -35,7 +41,7 @@ const NOT_SETTINGS = new Set(['HOSTLER_CONFIG'])
 export function loadConfig({ env, flags = new Map(), file }: ConfigInputs): LoadedConfig {
   const mistakes: string[] = []
   const layers = [
-    ...fileLayer(file ?? env['HOSTLER_CONFIG'], mistakes),
+    ...fileLayer(file ?? (env[FILE_VARIABLE] || undefined), mistakes),
     ...environmentLayer(env, mistakes),
     ...flagLayer(flags, mistakes),
   ]
@@ -66,9 +72,9 @@ function* fileLayer(path: string | undefined, mistakes: string[]): Generator<Giv
   if (chosen === undefined) return
   let content: unknown
   try {
-    content = parse(readFileSync(chosen, 'utf8'))
+    content = parse(readFileSync(chosen, 'utf8'), { logLevel: 'error' })
   } catch (error) {
-    mistakes.push(`${chosen}: cannot be read: ${messageOf(error).split('\n')[0]}`)
+    mistakes.push(`${chosen}: cannot be read: ${messageOf(error).split('\n')[0]?.replace(/:$/, '')}`)
     return
   }
   if (content === null) return
@@ -88,6 +94,7 @@ function* flatten(
   for (const [name, value] of Object.entries(node)) {
     const key = `${prefix}${name}`
     const entry = entryOf(key)
+    if (value === null && (entry || isGroup(key))) continue // `key:` with nothing behind it: not set
     if (entry) {
       yield { key, value, origin, secret: entry.secret === true }
     } else if (isGroup(key) && typeof value === 'object' && value !== null && !Array.isArray(value)) {
@@ -103,21 +110,26 @@ function* flatten(
 const isGroup = (key: string): boolean => catalogue.some((entry) => entry.key.startsWith(`${key}.`))
 
 const unknownSetting = (origin: string, key: string): string =>
-  `${origin}: no setting is called "${key}".${didYouMean(
+  `${origin}: no setting is called "${printable(key, 80)}".${didYouMean(
     key,
     catalogue.map((entry) => entry.key),
   )}`
 
 function* environmentLayer(env: ConfigInputs['env'], mistakes: string[]): Generator<Given> {
   const known = new Set(catalogue.flatMap((entry) => entry.env))
-  for (const name of Object.keys(env)) {
-    const plain = name.replace(/_FILE$/, '')
-    if (!name.startsWith('HOSTLER_') || known.has(name) || known.has(plain) || NOT_SETTINGS.has(name)) continue
-    mistakes.push(`environment: no setting is called "${name}".${didYouMean(name, known)}`)
-  }
+  mistakes.push(...unknownVariables(env, known))
   for (const entry of catalogue) {
     const found = entry.env.map((name) => readVariable(env, name, known, mistakes)).find((value) => value !== undefined)
     if (found) yield { key: entry.key, value: found.value, origin: `env ${found.name}`, secret: entry.secret === true }
+  }
+}
+
+function* unknownVariables(env: ConfigInputs['env'], known: ReadonlySet<string>): Generator<string> {
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('HOSTLER_') || name === FILE_VARIABLE) continue
+    if (known.has(name) || known.has(name.replace(/_FILE$/, ''))) continue
+    if (SERVICE_VARIABLE.test(name) && (name !== 'HOSTLER_PORT' || value?.includes('://'))) continue
+    yield `environment: no setting is called "${name}".${didYouMean(name, [FILE_VARIABLE, ...known])}`
   }
 }
 
@@ -162,8 +174,8 @@ function nest(given: ReadonlyMap<string, Given>): Record<string, unknown> {
 function lineFor(issue: z.core.$ZodIssue, given: ReadonlyMap<string, Given>): string {
   const key = issue.path.slice(0, 2).join('.')
   const value = given.get(key) ?? given.get(String(issue.path[0]))
-  const shown = value?.secret ? '(hidden)' : JSON.stringify(value?.value)
-  return `${value?.origin ?? 'settings'}: ${value?.key ?? key} = ${shown} ${issue.message}`
+  const shown = value?.secret ? '(hidden)' : printable(maskCredentials(JSON.stringify(value?.value) ?? ''), 120)
+  return `${value?.origin ?? 'settings'}: ${value?.key ?? key} = ${shown} ${printable(maskCredentials(issue.message), 200)}`
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { PROXY_NAMES } from '../proxies/names.js'
 import { SOURCE_NAMES } from '../sources/names.js'
-import { bool, duration, list, listen, listOf, oneOf, port, text, url } from './values.js'
+import { bool, domain, duration, list, listen, listOf, oneOf, port, text, url } from './values.js'
 
 /** What the README's table and `hostler config` say of a setting. */
 export interface SettingMeta {
@@ -32,7 +32,7 @@ export const settingsSchema = z.strictObject({
     'The proxies to configure, comma list; `none` for none.',
   ),
   domain: setting(
-    text().toLowerCase(),
+    domain(),
     '',
     'HOSTLER_DOMAIN STACK_DOMAIN',
     'The domain under which every stack gets its name. Required by every command that plans routes.',
@@ -57,7 +57,7 @@ export const settingsSchema = z.strictObject({
     "A label whose value is added to the container's server line, e.g. `send-proxy-v2`.",
   ),
   pollInterval: setting(
-    duration(),
+    duration(100),
     '10s',
     'HOSTLER_POLL_INTERVAL POLL_INTERVAL',
     'How often everything is read anew, whatever events say.',
@@ -205,7 +205,12 @@ export const settingsSchema = z.strictObject({
       'HAPROXY_STOP_TIMEOUT',
       'How long connections may finish when Hostler stops, before HAProxy is ended.',
     ),
-    checkTimeout: setting(duration(), '30s', 'HAPROXY_CHECK_TIMEOUT', 'How long `haproxy -c` and a reload may take.'),
+    checkTimeout: setting(
+      duration(100),
+      '30s',
+      'HAPROXY_CHECK_TIMEOUT',
+      'How long `haproxy -c` and a reload may take.',
+    ),
   }),
   stats: group({
     enabled: setting(bool(), false, 'HOSTLER_STATS ENABLE_STATS', "Serve HAProxy's stats page."),
@@ -249,7 +254,7 @@ export const settingsSchema = z.strictObject({
       'The certificate resolver that TLS routers name.',
     ),
     applyTimeout: setting(
-      duration(),
+      duration(100),
       '10s',
       'HOSTLER_TRAEFIK_APPLY_TIMEOUT',
       'How long Traefik may take to show a change.',
@@ -269,6 +274,12 @@ export const settingsSchema = z.strictObject({
       '127.0.0.1:8008',
       'HOSTLER_PRIVATE_LISTEN',
       'Health, readiness, metrics and state. Port 0 picks a free one.',
+    ),
+    hosts: setting(
+      list(),
+      '',
+      'HOSTLER_PRIVATE_HOSTS',
+      'More host names by which clients may call that port, comma list; `*` for any. Addresses, `localhost` and names without a dot always may.',
     ),
   }),
   log: group({

@@ -1,0 +1,38 @@
+import { printable } from '../lib/printable.js'
+
+/** Two blanks part columns; they never touch, and the eye needs no lines. */
+const GAP = 2
+
+/**
+ * Rows as aligned text, one line each, without trailing blanks. The last column wraps within `width` under its own
+ * start where that leaves it at least 20 characters; else it stays whole and the terminal breaks it.
+ */
+export function table(rows: readonly (readonly string[])[], { width = 0, indent = 0 } = {}): string[] {
+  const clean = rows.map((row) => row.map((cell) => printable(cell)))
+  const last = Math.max(0, ...clean.map((row) => row.length)) - 1
+  const widths = Array.from({ length: Math.max(0, last) }, (_, column) =>
+    Math.max(0, ...clean.map((row) => row[column]?.length ?? 0)),
+  )
+  const start = indent + widths.reduce((sum, columnWidth) => sum + columnWidth + GAP, 0)
+  return clean.flatMap((row) => {
+    const head = ' '.repeat(indent) + widths.map((columnWidth, i) => (row[i] ?? '').padEnd(columnWidth + GAP)).join('')
+    const lines = wrap(row[last] ?? '', width - start)
+    return lines.map((line, i) => `${i === 0 ? head : ' '.repeat(start)}${line}`.trimEnd())
+  })
+}
+
+/** Breaks a text at blanks so that no line is longer than `width`, unless a word is. Below 20 it is left whole. */
+export function wrap(text: string, width: number): string[] {
+  if (width < 20 || text.length <= width) return [text]
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line]
+}
