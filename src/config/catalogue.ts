@@ -27,13 +27,15 @@ function* leaves(shape: Readonly<Record<string, z.core.$ZodType>>, prefix: strin
   }
 }
 
-const unwrap = (schema: z.core.$ZodType): z.core.$ZodType =>
-  'innerType' in schema._zod.def ? unwrap((schema._zod.def as { innerType: z.core.$ZodType }).innerType) : schema
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  return 'innerType' in schema._zod.def ? unwrap((schema._zod.def as { innerType: z.core.$ZodType }).innerType) : schema
+}
 
 function fallbackOf(schema: z.core.$ZodType): string {
   const def = schema._zod.def as { defaultValue?: unknown }
   return String(def.defaultValue ?? '')
 }
 
-const kindOf = (schema: z.core.$ZodType): Pick<SettingEntry, 'kind'> =>
-  (unwrap(schema) as z.ZodType).meta()?.['kind'] === 'duration' ? { kind: 'duration' } : {}
+function kindOf(schema: z.core.$ZodType): Pick<SettingEntry, 'kind'> {
+  return (unwrap(schema) as z.ZodType).meta()?.['kind'] === 'duration' ? { kind: 'duration' } : {}
+}

@@ -214,9 +214,9 @@ export const settingsSchema = z.strictObject({
   }),
   stats: group({
     enabled: setting(bool(), false, 'HOSTLER_STATS ENABLE_STATS', "Serve HAProxy's stats page."),
-    port: setting(port(), 1936, 'STATS_PORT', 'Its port.'),
-    username: setting(text(), 'haproxy', 'STATS_USERNAME', 'Its user.'),
-    password: setting(text(), 'haproxy', 'STATS_PASSWORD', 'Its password.', true),
+    port: setting(port(), 1936, 'STATS_PORT', 'Port of the stats page.'),
+    username: setting(text(), 'haproxy', 'STATS_USERNAME', 'User of the stats page.'),
+    password: setting(text(), 'haproxy', 'STATS_PASSWORD', 'Password of the stats page.', true),
   }),
   syslog: group({
     host: setting(

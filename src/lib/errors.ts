@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 /**
  * The one error type of the project. `code` is stable and greppable; the message says what was tried, on what, and
  * what to do about it; `cause` keeps the error that started it.
@@ -15,7 +17,8 @@ export class HostlerError extends Error {
 
 /** The message of anything that was thrown, causes included: `reading x failed: ENOENT: no such file`. */
 export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+  // Not instanceof: an error of another realm (a vm context, a worker) is an error too.
+  if (!types.isNativeError(error)) return String(error)
   const cause = error.cause === undefined ? '' : messageOf(error.cause)
   return cause && !error.message.includes(cause) ? `${error.message}: ${cause}` : error.message
 }
