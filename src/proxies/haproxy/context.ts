@@ -1,0 +1,131 @@
+import { isIP } from 'node:net'
+import type { Settings } from '../../config/schema.js'
+import type { Backend, Plan, Route, Server } from '../../model/plan.js'
+import { createLookup, type Lookup } from './lookup.js'
+
+/** What the templates in `templates/haproxy` get. Every field is always there; what is not set is null. */
+export interface HaproxyContext {
+  readonly domain: string
+  readonly http: { readonly bind: string; readonly port: number }
+  readonly https: {
+    readonly enabled: boolean
+    readonly port: number
+    readonly redirect: boolean
+    readonly redirectCode: number
+  }
+  /** Where the rendered files will lie, by file name: `{{lookup files "domain.map"}}`. */
+  readonly files: Readonly<Record<string, string>>
+  /** The certificates to serve, the default one first. */
+  readonly certificates: readonly CertificateContext[]
+  readonly operator: OperatorSections
+  readonly backends: readonly BackendContext[]
+  /** In the order in which they are tried. */
+  readonly routes: readonly RouteContext[]
+  readonly maps: Lookup
+}
+
+export interface CertificateContext {
+  readonly path: string
+  /** The host that the file is named for; null for one that serves by the names in it. */
+  readonly host: string | null
+}
+
+/** What the operator's own haproxy.cfg already has. */
+export interface OperatorSections {
+  readonly frontends: boolean
+  readonly sorry: boolean
+}
+
+export interface RouteContext {
+  readonly host: string
+  readonly wildcard: boolean
+  readonly path: string
+  readonly stripPath: boolean
+  readonly cookie: { readonly name: string; readonly value: string } | null
+  readonly priority: number
+  readonly backend: string
+  readonly stack: string
+}
+
+export interface BackendContext {
+  readonly name: string
+  readonly stack: string
+  readonly service: string
+  readonly scheme: string
+  readonly sticky: boolean
+  readonly healthCheck: {
+    readonly path: string
+    readonly status: string
+    readonly intervalMs: number
+    readonly timeoutMs: number
+    readonly port: number | null
+    /** The Host header that the check sends. */
+    readonly host: string
+  } | null
+  readonly routes: readonly RouteContext[]
+  /** The different path prefixes that are cut off, longest first. */
+  readonly stripPaths: readonly string[]
+  readonly servers: readonly ServerContext[]
+}
+
+export interface ServerContext {
+  readonly name: string
+  readonly address: string
+  readonly port: number
+  /** Whether the address is an IP address rather than a name. */
+  readonly numeric: boolean
+  readonly weight: number | null
+  readonly maxconn: number | null
+  /** `v1`, `v2`, `v2-ssl`, `v2-ssl-cn` or null. */
+  readonly proxyProtocol: string | null
+  readonly options: readonly string[]
+}
+
+export interface ContextInputs {
+  readonly settings: Pick<Settings, 'domain' | 'http' | 'https'>
+  readonly files: Readonly<Record<string, string>>
+  readonly certificates: readonly CertificateContext[]
+  readonly operator: OperatorSections
+}
+
+/** Makes contexts; a backend that is the same object as last time gets the same context object. */
+export function createContextMaker(): (plan: Plan, inputs: ContextInputs) => HaproxyContext {
+  const backends = new WeakMap<Backend, BackendContext>()
+  const contextOf = (backend: Backend): BackendContext => {
+    const known = backends.get(backend) ?? backendContext(backend)
+    backends.set(backend, known)
+    return known
+  }
+  return (plan, { settings, ...inputs }) => ({
+    domain: settings.domain,
+    http: settings.http,
+    https: settings.https,
+    ...inputs,
+    backends: plan.backends.map(contextOf),
+    routes: plan.routes.map(routeContext),
+    maps: createLookup(plan.routes),
+  })
+}
+
+const routeContext = (route: Route): RouteContext => ({ ...route, cookie: route.cookie ?? null })
+
+function backendContext({ waiting: _, healthCheck, ...backend }: Backend): BackendContext {
+  const stripped = backend.routes.filter(({ stripPath }) => stripPath).map(({ path }) => path)
+  return {
+    ...backend,
+    healthCheck: healthCheck
+      ? { ...healthCheck, port: healthCheck.port ?? null, host: backend.routes[0]?.host.replace('*', 'check') ?? '' }
+      : null,
+    routes: backend.routes.map(routeContext),
+    stripPaths: [...new Set(stripped)].sort((a, b) => b.length - a.length),
+    servers: backend.servers.map(serverContext),
+  }
+}
+
+const serverContext = ({ instance: _, ...server }: Server): ServerContext => ({
+  ...server,
+  numeric: isIP(server.address) !== 0,
+  weight: server.weight ?? null,
+  maxconn: server.maxconn ?? null,
+  proxyProtocol: server.proxyProtocol ?? null,
+})
