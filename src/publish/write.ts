@@ -1,0 +1,85 @@
+import { chmod, type FileHandle, mkdir, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { attempt, unless } from './failure.js'
+import type { Attributes } from './target.js'
+
+/** Writes a new file that is on the disk, with these attributes, when it returns. */
+export async function writeSynced(
+  path: string,
+  content: Buffer | string,
+  attributes: Attributes,
+): Promise<WriteResult> {
+  return attempt(`writing ${path}`, () =>
+    withFile(path, 'w', async (file) => {
+      await file.writeFile(content)
+      const ownerKept = await keepOwner(file, attributes)
+      // After chown, which clears set-id bits; and explicit, since open() obeys the umask.
+      await file.chmod(attributes.mode)
+      await file.sync()
+      return { ownerKept }
+    }),
+  )
+}
+
+export interface WriteResult {
+  /** False when we may not give the file to its previous owner. */
+  readonly ownerKept: boolean
+}
+
+/** For a file that cannot be replaced: readers may see it half written. */
+export async function overwrite(path: string, content: Buffer): Promise<void> {
+  await withFile(path, 'r+', async (file) => {
+    let written = 0
+    while (written < content.length) {
+      written += (await file.write(content, written, content.length - written, written)).bytesWritten
+    }
+    await file.truncate(content.length)
+    await file.sync()
+  })
+}
+
+/** Makes renames and removals in a folder survive a power cut. A folder that is gone has none. */
+export async function syncFolder(path: string): Promise<void> {
+  await attempt(`syncing ${path}`, () =>
+    unless(['ENOENT'], () =>
+      // Some network file systems cannot sync a folder: they need not.
+      withFile(path, 'r', (folder) => unless(['EINVAL', 'ENOTSUP', 'EISDIR'], () => folder.sync())),
+    ),
+  )
+}
+
+/** Makes a folder and its missing parents, 0755 whatever the umask; returns those it made, the innermost first. */
+export async function makeFolder(path: string): Promise<string[]> {
+  return attempt(`making folder ${path}`, async () => {
+    const first = await mkdir(path, { recursive: true, mode: 0o755 })
+    if (first === undefined) return []
+    const made = [path]
+    for (let folder = path; folder !== first; made.push(folder)) folder = dirname(folder)
+    for (const folder of made) {
+      await chmod(folder, 0o755)
+      await syncFolder(dirname(folder))
+    }
+    return made
+  })
+}
+
+async function keepOwner(file: FileHandle, { owner }: Attributes): Promise<boolean> {
+  if (owner === undefined) return true
+  const now = await file.stat()
+  if (now.uid === owner.uid && now.gid === owner.gid) return true
+  const done = await unless(['EPERM', 'EINVAL', 'ENOTSUP', 'ENOSYS'], async () => {
+    await file.chown(owner.uid, owner.gid)
+    return true
+  })
+  return done ?? false
+}
+
+async function withFile<T>(path: string, flags: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
+  // Nobody else reads it before it has its own mode: it may hold a password.
+  const file = await open(path, flags, 0o600)
+  try {
+    return await work(file)
+  } finally {
+    await file.close()
+  }
+}
