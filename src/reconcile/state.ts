@@ -6,6 +6,8 @@ export interface State {
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   readonly domain: string
+  /** How a browser reaches the proxies from outside: what a link to a route starts with. */
+  readonly entrance?: { readonly scheme: 'http' | 'https'; readonly port: number }
   /** Why it is not ready, one line each; empty when it is. */
   readonly problems: readonly string[]
   readonly sources: readonly SourceState[]

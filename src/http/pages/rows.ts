@@ -1,0 +1,87 @@
+import type { Backend, Rejection, Route } from '../../model/plan.js'
+import type { ProxyState, SourceState, State } from '../../reconcile/state.js'
+import { type Content, html, type Markup } from './html.js'
+
+/** One backend: the routes that lead to it, its name, and who answers or waits. */
+export const backendRow = (backend: Backend, entrance: State['entrance']): Markup => html`<li class="row">
+<div>${backend.routes.map((route) => html`<div>${routeLink(route, entrance)}</div>`)}</div>
+<div>${backend.name} <small>${traits(backend)}</small></div>
+<div>${servers(backend)}</div>
+</li>
+`
+
+/** A wildcard is no address, so it is shown without a link. */
+function routeLink(route: Route, entrance: State['entrance']): Content {
+  const shown = route.host + (route.path === '/' ? '' : route.path)
+  const cookie = route.cookie && html` <small>cookie ${route.cookie.name}=${route.cookie.value}</small>`
+  if (route.wildcard) return [shown, cookie]
+  const { scheme, port } = entrance ?? { scheme: 'http', port: 80 }
+  const portPart = port === (scheme === 'https' ? 443 : 80) ? '' : `:${port}`
+  return [html`<a href="${scheme}://${route.host}${portPart}${route.path}" rel="noreferrer">${shown}</a>`, cookie]
+}
+
+const traits = ({ scheme, sticky, healthCheck }: Backend): string =>
+  [scheme === 'http' ? '' : scheme, sticky ? 'sticky' : '', healthCheck ? `checks ${healthCheck.path}` : '']
+    .filter((trait) => trait !== '')
+    .join(', ')
+
+const servers = ({ servers, waiting }: Backend): Content => [
+  servers.length + waiting.length === 0 ? html`<div class="dot bad">no instance</div>` : undefined,
+  servers.map(
+    ({ instance, address, port }) => html`<div><span class="dot good"></span>${instance}
+<small>${address.includes(':') ? `[${address}]` : address}:${port}</small></div>`,
+  ),
+  waiting.map(
+    ({ instance, reason }) => html`<div><span class="dot wait"></span>${instance} <small>${reason}</small></div>`,
+  ),
+]
+
+export const rejectionRow = ({
+  source,
+  container,
+  stack,
+  label,
+  value,
+  reason,
+  remedy,
+}: Rejection): Markup => html`<li class="pair">
+<div>${container}<br><small>${stack}, ${source}</small></div>
+<div><code>${label} = ${value}</code><br><span class="bad">${reason}</span><br>${remedy}</div>
+</li>
+`
+
+export const proxyRow = (proxy: ProxyState, ago: (at: number) => string): Markup => html`<li class="pair">
+<div><span class="dot ${tone(proxy.error, proxy.lastApply)}"></span>${proxy.name}</div>
+<div>${lastApply(proxy, ago)}
+${proxy.error === undefined ? undefined : html`<div class="bad">${proxy.error}</div>`}
+${proxy.refused.map(({ backend, reason }) => html`<div class="bad">left out ${backend}: ${reason}</div>`)}
+<div><small>${facts(proxy)}</small></div></div>
+</li>
+`
+
+function lastApply({ lastApply }: ProxyState, ago: (at: number) => string): Content {
+  if (!lastApply) return html`<span class="dim">has taken nothing yet</span>`
+  const { how, ms, at, files } = lastApply
+  return html`${how} in ${Math.round(ms)} ms, ${ago(at)} <small>${files.join(', ')}</small>`
+}
+
+const facts = ({ applies, failures, details }: ProxyState): string =>
+  [...Object.entries(applies), ['failed', failures] as const, ...Object.entries(details)]
+    .map(([name, value]) => `${name} ${value}`)
+    .join(' · ')
+
+export const sourceRow = (
+  { name, instances, updatedAt, error }: SourceState,
+  ago: (at: number) => string,
+): Markup => html`<li class="pair">
+<div><span class="dot ${tone(error, updatedAt)}"></span>${name}</div>
+<div>${instances} ${instances === 1 ? 'instance' : 'instances'}, ${updatedAt === undefined ? 'never read' : `read ${ago(updatedAt)}`}
+${error === undefined ? undefined : html`<div class="bad">${error}</div><small>Its last good facts stay in force.</small>`}</div>
+</li>
+`
+
+/** Bad with an error, good once something happened, and waiting until then. */
+const tone = (error: string | undefined, happened: unknown): string => {
+  if (error !== undefined) return 'bad'
+  return happened === undefined ? 'wait' : 'good'
+}

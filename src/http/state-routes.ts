@@ -1,0 +1,35 @@
+import type { FastifyInstance } from 'fastify'
+import type { State } from '../reconcile/state.js'
+import type { Metrics } from './metrics.js'
+import { PAGE_POLICY, statePage } from './pages/state-page.js'
+
+interface StateRoutesOptions {
+  readonly state: () => State
+  readonly metrics: Metrics
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+}
+
+/** What the running process knows of itself, for probes, scrapers, programs and people. */
+export function addStateRoutes(app: FastifyInstance, { state, metrics, now }: StateRoutesOptions): void {
+  // Alive means that it answers at all: nothing outside this process may fail it, or it would be restarted in vain.
+  app.get('/healthz', async () => ({ status: 'ok' }))
+
+  app.get('/readyz', async (_request, reply) => {
+    const { problems } = state()
+    return reply
+      .code(problems.length === 0 ? 200 : 503)
+      .send({ status: problems.length === 0 ? 'ready' : 'not ready', problems })
+  })
+
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render(state())))
+
+  app.get('/api/state', async () => state())
+
+  app.get('/', async (_request, reply) =>
+    reply
+      .type('text/html; charset=utf-8')
+      .header('content-security-policy', PAGE_POLICY)
+      .send(statePage(state(), now())),
+  )
+}
