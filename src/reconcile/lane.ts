@@ -1,0 +1,195 @@
+import { createBackoff } from '../lib/backoff.js'
+import type { Clock } from '../lib/clock.js'
+import { HostlerError, messageOf } from '../lib/errors.js'
+import type { Logger } from '../lib/logger.js'
+import type { Backend, Plan } from '../model/plan.js'
+import type { Applied, Proxy } from '../proxies/proxy.js'
+import type { Publisher, Stage } from '../publish/files.js'
+import type { ProxyState } from './state.js'
+import { withoutBackends } from './without.js'
+
+/**
+ * One proxy's way from plan to "in force": render, stage, check, rename, apply. One round at a time; plans and hints that
+ * arrive meanwhile become one next round. A round that fails is tried again with backoff, sooner when something new comes.
+ *
+ * INVARIANTS
+ * - What is on disk has passed the proxy's own check, and what the proxy refused to load is taken back from disk.
+ * - A round is done only when the proxy has taken it.
+ * - A backend that the proxy refuses is left out until it changes; the others go on.
+ */
+export interface Lane {
+  /** Brings a newer plan. `since` is when what it tells of was first heard, on the monotonic clock. */
+  offer(plan: Plan, since: number): void
+  /** Something beside the plan may have changed: templates, base config, certificates, or the proxy itself. */
+  nudge(): void
+  /** Runs until aborted. */
+  run(signal: AbortSignal): Promise<void>
+  /** One round now, for commands that do not stay. */
+  once(plan: Plan, signal: AbortSignal): Promise<void>
+  state(): ProxyState
+}
+
+export interface LaneInputs {
+  readonly proxy: Proxy
+  readonly publisher: Publisher
+  readonly log: Logger
+  readonly clock: Clock
+  /** Called after every round that put something in force or failed. */
+  readonly done: (outcome: RoundOutcome) => void
+}
+
+export type RoundOutcome =
+  | {
+      readonly proxy: string
+      readonly applied: Applied
+      readonly changed: readonly string[]
+      readonly publishedMs: number
+    }
+  | { readonly proxy: string; readonly failed: unknown }
+
+/** More backends refused in one round than this means that the cause lies elsewhere. */
+const MAX_REFUSED_ROUNDS = 20
+
+export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): Lane {
+  const backoff = createBackoff({ firstMs: 500, maxMs: 30_000 })
+  const refused = new Map<string, { backend: Backend; reason: string }>()
+  const applies: Record<string, number> = {}
+  let failures = 0
+  let error: string | undefined
+  let lastApply: ProxyState['lastApply']
+  let plan: Plan | undefined
+  let since: number | undefined
+  let wake: () => void = () => undefined
+  let pending = false
+
+  const signalWork = () => {
+    pending = true
+    wake()
+  }
+
+  async function round(current: Plan, signal: AbortSignal): Promise<void> {
+    const heard = since
+    since = undefined
+    const stage = await accepted(current, signal)
+    const published = stage.changed ? await stage.commit() : await stage.discard().then(() => undefined)
+    const publishedMs = heard === undefined ? 0 : clock.elapsed() - heard
+    let applied: Applied
+    try {
+      applied = await proxy.apply(signal)
+    } catch (cause) {
+      await published?.rollback()
+      throw cause
+    }
+    succeeded(applied, published?.changed ?? [], publishedMs)
+  }
+
+  /** Stages the plan, leaving out one by one what the proxy will not have. */
+  async function accepted(current: Plan, signal: AbortSignal): Promise<Stage> {
+    forgetChanged(current)
+    for (let attempt = 0; attempt < MAX_REFUSED_ROUNDS; attempt++) {
+      const stage = await publisher.stage(proxy.render(withoutBackends(current, refused)))
+      const verdict = stage.changed
+        ? await discardOnThrow(stage, () => proxy.check(stage, signal))
+        : ({ ok: true } as const)
+      if (verdict.ok) return stage
+      await stage.discard()
+      if (!refuse(current, verdict))
+        throw new HostlerError('REFUSED', `${proxy.name} refuses the new files: ${verdict.message}`)
+    }
+    throw new HostlerError('REFUSED', `${proxy.name} refuses one backend after another; see the log for each`)
+  }
+
+  /** A backend that was made anew since gets another chance. */
+  function forgetChanged(current: Plan): void {
+    if (refused.size === 0) return
+    const present = new Set(current.backends)
+    for (const [name, { backend }] of refused) if (!present.has(backend)) refused.delete(name)
+  }
+
+  function refuse(current: Plan, { culprits, message }: { culprits: readonly string[]; message: string }): boolean {
+    const named = current.backends.filter(({ name }) => culprits.includes(name) && !refused.has(name))
+    for (const backend of named) {
+      refused.set(backend.name, { backend, reason: message })
+      log.warn(
+        { backend: backend.name, stack: backend.stack, reason: message },
+        'the proxy refuses this backend; it is left out',
+      )
+    }
+    return named.length > 0
+  }
+
+  function succeeded(applied: Applied, changed: readonly string[], publishedMs: number): void {
+    if (error !== undefined) log.info({ proxy: proxy.name }, 'the proxy is in step again')
+    error = undefined
+    backoff.reset()
+    if (applied.how !== 'nothing' || changed.length > 0) {
+      const { how, ms } = applied
+      applies[how] = (applies[how] ?? 0) + 1
+      lastApply = { at: clock.now(), how, ms, files: changed }
+      log.info({ proxy: proxy.name, how, ms: Math.round(ms), files: changed }, 'the proxy has the new configuration')
+    }
+    done({ proxy: proxy.name, applied, changed, publishedMs })
+  }
+
+  function failed(cause: unknown): void {
+    failures++
+    const message = messageOf(cause)
+    if (message !== error) log.error({ proxy: proxy.name, err: cause }, 'the newest plan is not in force; trying again')
+    error = message
+    done({ proxy: proxy.name, failed: cause })
+  }
+
+  async function idle(ms: number | undefined, signal: AbortSignal): Promise<void> {
+    if (pending || signal.aborted) return
+    const timer = new AbortController()
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve
+      signal.addEventListener('abort', () => resolve(), { signal: timer.signal })
+    })
+    const late = ms === undefined ? woken : clock.sleep(ms, timer.signal).catch(() => undefined)
+    await Promise.race([woken, late])
+    timer.abort()
+  }
+
+  return {
+    offer(newer, heard) {
+      plan = newer
+      since ??= heard
+      signalWork()
+    },
+    nudge: signalWork,
+    async once(current, signal) {
+      await round(current, signal)
+    },
+    async run(signal) {
+      while (!signal.aborted) {
+        await idle(error === undefined ? undefined : backoff.next(), signal)
+        pending = false
+        if (plan === undefined || signal.aborted) continue
+        try {
+          await round(plan, signal)
+        } catch (cause) {
+          if (!signal.aborted) failed(cause)
+        }
+      }
+    },
+    state: () => ({
+      name: proxy.name,
+      ...(lastApply && { lastApply }),
+      ...(error !== undefined && { error }),
+      applies: { ...applies },
+      failures,
+      refused: [...refused].map(([backend, { reason }]) => ({ backend, reason })),
+      details: proxy.describe(),
+    }),
+  }
+}
+
+async function discardOnThrow<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    await stage.discard()
+    throw error
+  }
+}

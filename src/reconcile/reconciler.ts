@@ -1,0 +1,143 @@
+import type { Clock } from '../lib/clock.js'
+import type { Logger } from '../lib/logger.js'
+import type { Instance } from '../model/instance.js'
+import type { Plan, Rejection } from '../model/plan.js'
+import type { Source } from '../sources/source.js'
+import type { FactCache } from './fact-cache.js'
+import { Facts } from './facts.js'
+import type { Lane } from './lane.js'
+import type { SourceState } from './state.js'
+
+/**
+ * The loop: facts of every source → one plan → every proxy's lane. The first hint after quiet acts at once; hints that
+ * arrive while a plan is being made become one next plan. A full pass comes every `pollIntervalMs`, whatever happens.
+ */
+export interface Reconciler {
+  /** Runs until aborted. */
+  run(signal: AbortSignal): Promise<void>
+  /** Reads every source once and plans; for commands that do not stay. @throws when a source cannot be read. */
+  planOnce(signal: AbortSignal): Promise<Plan>
+  /** The newest plan; undefined while it is too early for one. */
+  plan(): Plan | undefined
+  sources(): SourceState[]
+}
+
+export interface ReconcilerInputs {
+  readonly sources: readonly Source[]
+  readonly makePlan: (instances: readonly Instance[]) => Plan
+  readonly lanes: readonly Lane[]
+  readonly cache: FactCache
+  readonly pollIntervalMs: number
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export function createReconciler(inputs: ReconcilerInputs): Reconciler {
+  const { sources, lanes, cache, clock, log } = inputs
+  const facts = new Facts(sources.map(({ name }) => name))
+  const announce = createAnnouncer(log)
+  let plan: Plan | undefined
+  let replanning = false
+
+  /** Many hints of one turn make one plan. */
+  function replan(since: number): void {
+    if (replanning) return
+    replanning = true
+    setImmediate(() => {
+      replanning = false
+      const instances = facts.all()
+      if (instances === undefined) return
+      plan = inputs.makePlan(instances)
+      announce(plan)
+      for (const lane of lanes) lane.offer(plan, since)
+    })
+  }
+
+  function reported(source: string, instances: readonly Instance[]): void {
+    const since = clock.elapsed()
+    const wasDown = facts.states().find(({ name }) => name === source)?.error !== undefined
+    if (wasDown) log.info({ source, instances: instances.length }, 'the source answers again')
+    if (facts.report(source, instances, clock.now())) replan(since)
+  }
+
+  async function failed(source: string, error: unknown): Promise<void> {
+    const since = clock.elapsed()
+    const known = facts.get(source) !== undefined
+    if (facts.fail(source, error))
+      log.error({ source, err: error, keeps: known }, 'the source cannot be read; its last good facts stay')
+    if (known) return
+    const cached = await cache.load(source)
+    if (cached && facts.recall(source, cached.instances, cached.at)) {
+      log.warn(
+        { source, instances: cached.instances.length, from: new Date(cached.at).toISOString() },
+        'facts of an earlier run are used',
+      )
+    }
+    replan(since)
+  }
+
+  async function pass(signal: AbortSignal): Promise<void> {
+    await Promise.all(
+      sources.map(async (source) => {
+        try {
+          const instances = await source.list(signal)
+          reported(source.name, instances)
+          await cache.save(source.name, instances, clock.now())
+        } catch (error) {
+          if (!signal.aborted) await failed(source.name, error)
+        }
+      }),
+    )
+    for (const lane of lanes) lane.nudge()
+  }
+
+  async function poll(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await clock.sleep(inputs.pollIntervalMs, signal).catch(() => undefined)
+      if (!signal.aborted) await pass(signal)
+    }
+  }
+
+  const follow = (source: Source, signal: AbortSignal) =>
+    source.watch(
+      {
+        report: (instances) => reported(source.name, instances),
+        failed: (error) => void failed(source.name, error),
+      },
+      signal,
+    )
+
+  return {
+    async run(signal) {
+      await Promise.all([
+        ...sources.map((source) => follow(source, signal)),
+        poll(signal),
+        ...lanes.map((lane) => lane.run(signal)),
+      ])
+    },
+    async planOnce(signal) {
+      for (const source of sources) facts.report(source.name, await source.list(signal), clock.now())
+      plan = inputs.makePlan(facts.all() ?? [])
+      return plan
+    },
+    plan: () => plan,
+    sources: () => facts.states(),
+  }
+}
+
+/** Says each rejection once when it appears, and once when it is gone. */
+function createAnnouncer(log: Logger): (plan: Plan) => void {
+  let known = new Map<string, Rejection>()
+  const keyOf = ({ source, container, label, value, reason }: Rejection) =>
+    [source, container, label, value, reason].join('\n')
+  return ({ rejections, warnings }) => {
+    const current = new Map([...rejections, ...warnings].map((rejection) => [keyOf(rejection), rejection]))
+    for (const [key, rejection] of current) {
+      if (!known.has(key))
+        log.warn(rejection, rejections.includes(rejection) ? 'a label is refused' : 'a label needs attention')
+    }
+    for (const [key, { container, label }] of known)
+      if (!current.has(key)) log.info({ container, label }, 'a refused label is gone')
+    known = current
+  }
+}
