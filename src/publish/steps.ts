@@ -20,8 +20,8 @@ export interface Mover {
 export function createMover(log: Logger): Mover {
   const warned = new Set<string>()
   const warnOnce = (path: string, message: string) => {
-    if (warned.has(path)) return
-    warned.add(path)
+    if (warned.has(`${path} ${message}`)) return
+    warned.add(`${path} ${message}`)
     log.warn({ path }, message)
   }
 

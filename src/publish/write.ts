@@ -1,5 +1,6 @@
-import { chmod, type FileHandle, mkdir, open } from 'node:fs/promises'
+import { chmod, type FileHandle, mkdir, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { codeOf } from '../lib/errors.js'
 import { attempt, unless } from './failure.js'
 import type { Attributes } from './target.js'
 
@@ -50,17 +51,23 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Makes a folder and its missing parents, 0755 whatever the umask; returns those it made, the innermost first. */
 export async function makeFolder(path: string): Promise<string[]> {
-  return attempt(`making folder ${path}`, async () => {
-    const first = await mkdir(path, { recursive: true, mode: 0o755 })
-    if (first === undefined) return []
-    const made = [path]
-    for (let folder = path; folder !== first; made.push(folder)) folder = dirname(folder)
-    for (const folder of made) {
-      await chmod(folder, 0o755)
-      await syncFolder(dirname(folder))
-    }
-    return made
-  })
+  // Not `recursive`, which answers ENOENT for a read-only file system.
+  const made = await attempt(`making folder ${path}`, () => unless(['ENOENT'], () => makeOne(path)))
+  if (made !== undefined) return made
+  const parents = await makeFolder(dirname(path))
+  return [...(await attempt(`making folder ${path}`, () => makeOne(path))), ...parents]
+}
+
+async function makeOne(path: string): Promise<string[]> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return []
+    throw error
+  }
+  await chmod(path, 0o755)
+  await syncFolder(dirname(path))
+  return [path]
 }
 
 async function keepOwner(file: FileHandle, { owner }: Attributes): Promise<boolean> {
