@@ -18,14 +18,13 @@ import { withoutBackends } from './without.js'
  * - A backend that the proxy refuses is left out until it changes; the others go on.
  */
 export interface Lane {
-  /** Brings a newer plan. `since` is when what it tells of was first heard, on the monotonic clock. */
-  offer(plan: Plan, since: number): void
-  /** Something beside the plan may have changed: templates, base config, certificates, or the proxy itself. */
-  nudge(): void
-  /** Runs until aborted. */
-  run(signal: AbortSignal): Promise<void>
-  /** One round now, for commands that do not stay. */
-  once(plan: Plan, signal: AbortSignal): Promise<void>
+  /**
+   * Something changed: facts, templates, base config, certificates, or the proxy itself.
+   * @param since when a change of facts was first heard of, on the monotonic clock
+   */
+  nudge(since?: number): void
+  /** Runs until aborted. `plan` gives the newest plan, or undefined while it is too early for one. */
+  run(plan: () => Plan | undefined, signal: AbortSignal): Promise<void>
   state(): ProxyState
 }
 
@@ -57,15 +56,9 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   let failures = 0
   let error: string | undefined
   let lastApply: ProxyState['lastApply']
-  let plan: Plan | undefined
   let since: number | undefined
   let wake: () => void = () => undefined
   let pending = false
-
-  const signalWork = () => {
-    pending = true
-    wake()
-  }
 
   async function round(current: Plan, signal: AbortSignal): Promise<void> {
     const heard = since
@@ -152,22 +145,18 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   }
 
   return {
-    offer(newer, heard) {
-      plan = newer
+    nudge(heard) {
       since ??= heard
-      signalWork()
+      pending = true
+      wake()
     },
-    nudge: signalWork,
-    async once(current, signal) {
-      await round(current, signal)
-    },
-    async run(signal) {
+    async run(newest, signal) {
       while (!signal.aborted) {
         await idle(error === undefined ? undefined : backoff.next(), signal)
         pending = false
-        if (plan === undefined || signal.aborted) continue
         try {
-          await round(plan, signal)
+          const plan = signal.aborted ? undefined : newest()
+          if (plan) await round(plan, signal)
         } catch (cause) {
           if (!signal.aborted) failed(cause)
         }

@@ -37,20 +37,21 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
   const facts = new Facts(sources.map(({ name }) => name))
   const announce = createAnnouncer(log)
   let plan: Plan | undefined
-  let replanning = false
+  let isOutdated = true
 
-  /** Many hints of one turn make one plan. */
+  /** Made when somebody needs it, so that a burst of changes during a round costs one plan. */
+  function newest(): Plan | undefined {
+    const instances = isOutdated ? facts.all() : undefined
+    if (instances === undefined) return plan
+    isOutdated = false
+    plan = inputs.makePlan(instances)
+    announce(plan)
+    return plan
+  }
+
   function replan(since: number): void {
-    if (replanning) return
-    replanning = true
-    setImmediate(() => {
-      replanning = false
-      const instances = facts.all()
-      if (instances === undefined) return
-      plan = inputs.makePlan(instances)
-      announce(plan)
-      for (const lane of lanes) lane.offer(plan, since)
-    })
+    isOutdated = true
+    for (const lane of lanes) lane.nudge(since)
   }
 
   function reported(source: string, instances: readonly Instance[]): void {
@@ -112,15 +113,14 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
       await Promise.all([
         ...sources.map((source) => follow(source, signal)),
         poll(signal),
-        ...lanes.map((lane) => lane.run(signal)),
+        ...lanes.map((lane) => lane.run(newest, signal)),
       ])
     },
     async planOnce(signal) {
       for (const source of sources) facts.report(source.name, await source.list(signal), clock.now())
-      plan = inputs.makePlan(facts.all() ?? [])
-      return plan
+      return newest() ?? inputs.makePlan([])
     },
-    plan: () => plan,
+    plan: newest,
     sources: () => facts.states(),
   }
 }
