@@ -63,39 +63,38 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
 
   async function failed(source: string, error: unknown): Promise<void> {
     const since = clock.elapsed()
-    const known = facts.get(source) !== undefined
-    if (facts.fail(source, error))
-      log.error({ source, err: error, keeps: known }, 'the source cannot be read; its last good facts stay')
-    if (known) return
-    const cached = await cache.load(source)
-    if (cached && facts.recall(source, cached.instances, cached.at)) {
-      log.warn(
-        { source, instances: cached.instances.length, from: new Date(cached.at).toISOString() },
-        'facts of an earlier run are used',
-      )
+    // Before the failure is noted, for from then on the other sources' facts are acted upon.
+    if (facts.get(source) === undefined) await recall(source)
+    if (facts.fail(source, error)) {
+      const keeps = facts.get(source)?.length ?? 0
+      log.error({ source, err: error, keeps }, 'the source cannot be read; its last good facts stay')
+      replan(since)
     }
-    replan(since)
   }
 
-  async function pass(signal: AbortSignal): Promise<void> {
-    await Promise.all(
-      sources.map(async (source) => {
-        try {
-          const instances = await source.list(signal)
-          reported(source.name, instances)
-          await cache.save(source.name, instances, clock.now())
-        } catch (error) {
-          if (!signal.aborted) await failed(source.name, error)
-        }
-      }),
-    )
+  async function recall(source: string): Promise<void> {
+    const cached = await cache.load(source)
+    if (!cached || !facts.recall(source, cached.instances, cached.at)) return
+    const from = new Date(cached.at).toISOString()
+    log.warn({ source, instances: cached.instances.length, from }, 'facts of an earlier run are used')
+  }
+
+  async function pass(source: Source, signal: AbortSignal): Promise<void> {
+    try {
+      const instances = await source.list(signal)
+      reported(source.name, instances)
+      await cache.save(source.name, instances, clock.now())
+    } catch (error) {
+      if (!signal.aborted) await failed(source.name, error)
+    }
     for (const lane of lanes) lane.nudge()
   }
 
-  async function poll(signal: AbortSignal): Promise<void> {
+  /** Each source at its own pace, so that one that hangs holds up nobody else. */
+  async function poll(source: Source, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await clock.sleep(inputs.pollIntervalMs, signal).catch(() => undefined)
-      if (!signal.aborted) await pass(signal)
+      if (!signal.aborted) await pass(source, signal)
     }
   }
 
@@ -112,7 +111,7 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
     async run(signal) {
       await Promise.all([
         ...sources.map((source) => follow(source, signal)),
-        poll(signal),
+        ...sources.map((source) => poll(source, signal)),
         ...lanes.map((lane) => lane.run(newest, signal)),
       ])
     },
@@ -128,16 +127,19 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
 /** Says each rejection once when it appears, and once when it is gone. */
 function createAnnouncer(log: Logger): (plan: Plan) => void {
   let known = new Map<string, Rejection>()
-  const keyOf = ({ source, container, label, value, reason }: Rejection) =>
-    [source, container, label, value, reason].join('\n')
   return ({ rejections, warnings }) => {
-    const current = new Map([...rejections, ...warnings].map((rejection) => [keyOf(rejection), rejection]))
+    const current = new Map([...rejections, ...warnings].map((rejection) => [identity(rejection), rejection]))
+    const refused = new Set(rejections)
     for (const [key, rejection] of current) {
       if (!known.has(key))
-        log.warn(rejection, rejections.includes(rejection) ? 'a label is refused' : 'a label needs attention')
+        log.warn(rejection, refused.has(rejection) ? 'a label is refused' : 'a label needs attention')
     }
-    for (const [key, { container, label }] of known)
-      if (!current.has(key)) log.info({ container, label }, 'a refused label is gone')
+    for (const [key, { container, label }] of known) {
+      if (!current.has(key)) log.info({ container, label }, 'a complaint about a label is settled')
+    }
     known = current
   }
 }
+
+const identity = ({ source, container, label, value, reason }: Rejection): string =>
+  [source, container, label, value, reason].join('\n')
