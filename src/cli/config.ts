@@ -10,5 +10,5 @@ export function formatConfig(loaded: LoadedConfig, { showOrigins = true }: { sho
   const rows = describeSettings(loaded).map(({ key, value, origin }) =>
     showOrigins ? [key, value === '' ? '–' : value, origin] : [key, value === '' ? '–' : value],
   )
-  return `${table(rows).join('\n')}\n`
+  return `${table(rows).flat().join('\n')}\n`
 }

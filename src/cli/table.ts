@@ -4,20 +4,21 @@ import { printable } from '../lib/printable.js'
 const GAP = 2
 
 /**
- * Rows as aligned text, one line each, without trailing blanks. The last column wraps within `width` under its own
- * start where that leaves it at least 20 characters; else it stays whole and the terminal breaks it.
+ * Rows as aligned text: the lines of each row, without trailing blanks. The last column wraps within `width` under its
+ * own start where that leaves it at least 20 characters; else it stays whole and the terminal breaks it.
  */
-export function table(rows: readonly (readonly string[])[], { width = 0, indent = 0 } = {}): string[] {
+export function table(rows: readonly (readonly string[])[], { width = 0 } = {}): string[][] {
   const clean = rows.map((row) => row.map((cell) => printable(cell)))
-  const last = Math.max(0, ...clean.map((row) => row.length)) - 1
-  const widths = Array.from({ length: Math.max(0, last) }, (_, column) =>
-    Math.max(0, ...clean.map((row) => row[column]?.length ?? 0)),
+  const last = clean.reduce((most, row) => Math.max(most, row.length), 1) - 1
+  const widths = Array.from({ length: last }, (_, column) =>
+    clean.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0),
   )
-  const start = indent + widths.reduce((sum, columnWidth) => sum + columnWidth + GAP, 0)
-  return clean.flatMap((row) => {
-    const head = ' '.repeat(indent) + widths.map((columnWidth, i) => (row[i] ?? '').padEnd(columnWidth + GAP)).join('')
-    const lines = wrap(row[last] ?? '', width - start)
-    return lines.map((line, i) => `${i === 0 ? head : ' '.repeat(start)}${line}`.trimEnd())
+  const start = widths.reduce((sum, columnWidth) => sum + columnWidth + GAP, 0)
+  return clean.map((row) => {
+    const head = widths.map((columnWidth, column) => (row[column] ?? '').padEnd(columnWidth + GAP)).join('')
+    return wrap(row[last] ?? '', width - start).map((line, index) =>
+      `${index === 0 ? head : ' '.repeat(start)}${line}`.trimEnd(),
+    )
   })
 }
 

@@ -8,7 +8,7 @@ import type { State } from '../reconcile/state.js'
 export interface Metrics {
   /** A proxy took a change. `ms`: from the call of apply until it returned. */
   applied(proxy: string, how: string, ms: number): void
-  /** A round is over. `ms`: from its first hint until its files were published. */
+  /** Files were published. `ms`: from the first hint of the change until then. */
   round(ms: number): void
   /** Prometheus text; `contentType` goes with it. */
   render(state: State): Promise<string>
@@ -119,10 +119,7 @@ const GAUGES: readonly StateMetric[] = [
     help: '1 when the newest plan is in force in the proxy.',
     labels: ['proxy'],
     samples: ({ proxies }) =>
-      proxies.map(({ name, error, lastApply }) => [
-        { proxy: name },
-        Number(error === undefined && lastApply !== undefined),
-      ]),
+      proxies.map(({ name, error, settled }) => [{ proxy: name }, Number(error === undefined && settled)]),
   },
   {
     name: 'hostler_refused_backends',

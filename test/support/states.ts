@@ -58,6 +58,7 @@ export function readyState(more: Partial<State> = {}): State {
     proxies: [
       {
         name: 'haproxy',
+        settled: true,
         lastApply: { at: NOW - 12_000, how: 'reload', ms: 33.6, files: ['haproxy-backends.cfg', 'domain.map'] },
         applies: { start: 1, reload: 4, nothing: 20 },
         failures: 0,

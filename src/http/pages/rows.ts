@@ -51,7 +51,7 @@ export const rejectionRow = ({
 `
 
 export const proxyRow = (proxy: ProxyState, ago: (at: number) => string): Markup => html`<li class="pair">
-<div><span class="dot ${tone(proxy.error, proxy.lastApply)}"></span>${proxy.name}</div>
+<div><span class="dot ${tone(proxy.error, proxy.settled)}"></span>${proxy.name}</div>
 <div>${lastApply(proxy, ago)}
 ${proxy.error === undefined ? undefined : html`<div class="bad">${proxy.error}</div>`}
 ${proxy.refused.map(({ backend, reason }) => html`<div class="bad">left out ${backend}: ${reason}</div>`)}
@@ -59,8 +59,8 @@ ${proxy.refused.map(({ backend, reason }) => html`<div class="bad">left out ${ba
 </li>
 `
 
-function lastApply({ lastApply }: ProxyState, ago: (at: number) => string): Content {
-  if (!lastApply) return html`<span class="dim">has taken nothing yet</span>`
+function lastApply({ settled, lastApply }: ProxyState, ago: (at: number) => string): Content {
+  if (!lastApply) return html`<span class="dim">${settled ? 'in step since the start' : 'has taken nothing yet'}</span>`
   const { how, ms, at, files } = lastApply
   return html`${how} in ${Math.round(ms)} ms, ${ago(at)} <small>${files.join(', ')}</small>`
 }
@@ -74,14 +74,14 @@ export const sourceRow = (
   { name, instances, updatedAt, error }: SourceState,
   ago: (at: number) => string,
 ): Markup => html`<li class="pair">
-<div><span class="dot ${tone(error, updatedAt)}"></span>${name}</div>
+<div><span class="dot ${tone(error, updatedAt !== undefined)}"></span>${name}</div>
 <div>${instances} ${instances === 1 ? 'instance' : 'instances'}, ${updatedAt === undefined ? 'never read' : `read ${ago(updatedAt)}`}
 ${error === undefined ? undefined : html`<div class="bad">${error}</div><small>Its last good facts stay in force.</small>`}</div>
 </li>
 `
 
-/** Bad with an error, good once something happened, and waiting until then. */
-const tone = (error: string | undefined, happened: unknown): string => {
+/** Bad with an error, waiting until it is there, and good then. */
+function tone(error: string | undefined, isThere: boolean): string {
   if (error !== undefined) return 'bad'
-  return happened === undefined ? 'wait' : 'good'
+  return isThere ? 'good' : 'wait'
 }

@@ -1,0 +1,80 @@
+import { Agent, request } from 'undici'
+import type { Listen } from '../config/values.js'
+import { codeOf, HostlerError, messageOf } from '../lib/errors.js'
+import { maskCredentials } from '../lib/mask.js'
+import { printable } from '../lib/printable.js'
+import type { State } from '../reconcile/state.js'
+
+/** Ten thousand stacks take about 12 MB; whatever is larger is not our answer. */
+const MAX_BYTES = 128 * 1024 * 1024
+
+/**
+ * Asks a running Hostler for its state. `target` is the private address that it listens on, or a URL.
+ * @throws HostlerError `UNREACHABLE` when nothing answers there, or something that is not Hostler.
+ */
+export async function fetchState(target: Listen | string, { timeoutMs = 5_000 } = {}): Promise<State> {
+  const base = (typeof target === 'string' ? target : urlOf(target)).replace(/\/+$/, '')
+  const dispatcher = new Agent({ connect: { timeout: timeoutMs }, maxResponseSize: MAX_BYTES })
+  try {
+    const signal = AbortSignal.timeout(timeoutMs)
+    const { statusCode, body } = await request(`${base}/api/state`, { dispatcher, signal })
+    const answer = parsed(await body.text())
+    if (statusCode !== 200) throw new Error(`it answered ${statusCode}${detailOf(answer)}`)
+    if (!isState(answer)) throw new Error('what answers there is not Hostler')
+    return answer
+  } catch (error) {
+    throw unreachable(maskCredentials(base), error, timeoutMs)
+  } finally {
+    await dispatcher.destroy()
+  }
+}
+
+/** An address to listen on as one to call: every address includes this machine's own. */
+export function urlOf({ host, port }: Listen): string {
+  if (host === '0.0.0.0') return `http://127.0.0.1:${port}`
+  if (host === '::') return `http://[::1]:${port}`
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** Undefined for what is not JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What a refusal says of itself, where that is a problem (RFC 9457). */
+function detailOf(answer: unknown): string {
+  const { detail } = fields(answer)
+  return typeof detail === 'string' ? `: ${printable(detail, 200)}` : ''
+}
+
+function isState(value: unknown): value is State {
+  const { version, startedAt, domain, problems, sources, proxies, plan } = fields(value)
+  const { backends, routes, rejections, warnings } = fields(plan)
+  return (
+    [version, domain].every((text) => typeof text === 'string') &&
+    typeof startedAt === 'number' &&
+    [problems, sources, proxies, backends, routes, rejections, warnings].every(Array.isArray)
+  )
+}
+
+const fields = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'there is no such host',
+  UND_ERR_CONNECT_TIMEOUT: 'the host does not answer',
+}
+
+function unreachable(url: string, error: unknown, timeoutMs: number): HostlerError {
+  const reason =
+    fields(error)['name'] === 'TimeoutError'
+      ? `no answer within ${timeoutMs} ms`
+      : (REASONS[codeOf(error) ?? ''] ?? messageOf(error))
+  const remedy = 'Start it with "hostler run", or set private.listen (HOSTLER_PRIVATE_LISTEN) to where it listens.'
+  return new HostlerError('UNREACHABLE', `Hostler cannot be reached at ${url}: ${reason}. ${remedy}`, { cause: error })
+}

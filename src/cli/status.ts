@@ -1,0 +1,120 @@
+import { ago, span } from '../lib/ago.js'
+import { printable } from '../lib/printable.js'
+import type { Rejection } from '../model/plan.js'
+import type { ProxyState, SourceState, State } from '../reconcile/state.js'
+import {
+  counted,
+  createScreen,
+  type Row,
+  type Screen,
+  type ScreenOptions,
+  SIGNS,
+  signedTable,
+  type Tone,
+} from './screen.js'
+import { routesBlock } from './status-routes.js'
+import { wrap } from './table.js'
+
+/**
+ * What `hostler status` prints: whether all is well, what is routed where, and last, next to the prompt, what was
+ * rejected and how to mend it. Every text is made fit for a terminal. Ends in a line break.
+ */
+export function formatStatus(state: State, options: ScreenOptions): string {
+  const screen = createScreen(options)
+  const blocks = [
+    headline(state, screen),
+    block('SOURCES', state.sources, sourceRows, screen),
+    block('PROXIES', state.proxies, proxyRows, screen),
+    routesBlock(state.plan, screen),
+    rejections('IN PART', 'honoured only in part', 'wait', state.plan.warnings, screen),
+    rejections('REJECTED', 'not honoured', 'bad', state.plan.rejections, screen),
+  ]
+  const shown = blocks.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'))
+  return `${shown.join('\n\n')}\n`
+}
+
+function headline({ version, startedAt, domain, problems }: State, { paint, width, now }: Screen): string[] {
+  const first = [
+    paint.strong(`Hostler ${printable(version)}`),
+    problems.length === 0 ? paint.good('ready') : paint.bad('not ready'),
+    `up ${span(now - startedAt)}`,
+    domain === '' ? 'no domain' : `domain ${printable(domain)}`,
+  ]
+  return [first.join('  '), ...problems.flatMap((problem) => indented(problem, '  ', width).map(paint.bad))]
+}
+
+/** A text that wraps under its own start. */
+const indented = (text: string, indent: string, width: number): string[] =>
+  wrap(printable(text), width - indent.length).map((line) => `${indent}${line}`)
+
+function block<T>(title: string, items: readonly T[], rows: (item: T, now: number) => Row[], screen: Screen): string[] {
+  if (items.length === 0) return []
+  return [
+    screen.paint.strong(title),
+    ...signedTable(
+      items.flatMap((item) => rows(item, screen.now)),
+      screen,
+    ),
+  ]
+}
+
+function sourceRows({ name, instances, updatedAt, error }: SourceState, now: number): Row[] {
+  const read = updatedAt === undefined ? 'never read' : `read ${ago(updatedAt, now)}`
+  const state = error === undefined ? read : `${read}; ${error}`
+  return [{ tone: toneOf(error, updatedAt !== undefined), cells: [name, counted(instances, 'instance'), state] }]
+}
+
+/** Trouble first, then what happened last, then the numbers. */
+function proxyRows(proxy: ProxyState, now: number): Row[] {
+  const { name, error, refused } = proxy
+  const last = lastApply(proxy, now)
+  return [
+    { tone: toneOf(error, proxy.settled), cells: [name, error ?? last] },
+    ...refused.map(({ backend, reason }): Row => ({ tone: 'bad', cells: ['', `left out ${backend}: ${reason}`] })),
+    ...(error === undefined ? [] : [dimRow(`before that: ${last}`)]),
+    dimRow(tally(proxy)),
+  ]
+}
+
+const dimRow = (text: string): Row => ({ tone: 'none', cells: ['', text] })
+
+function lastApply({ settled, lastApply }: ProxyState, now: number): string {
+  if (!lastApply) return settled ? 'in step since the start' : 'has taken nothing yet'
+  return `${lastApply.how} in ${Math.round(lastApply.ms)} ms, ${ago(lastApply.at, now)}`
+}
+
+/** `version 2.6.12, pid 4242, applies: 1 start, 4 reload, 2 failed` */
+function tally({ details, applies, failures }: ProxyState): string {
+  const facts = Object.entries(details).map(([name, value]) => `${name} ${value}`)
+  const counts = Object.entries({ ...applies, failed: failures }).filter(([, count]) => count > 0)
+  const applied = counts.length === 0 ? 'none' : counts.map(([how, count]) => `${count} ${how}`).join(', ')
+  return [...facts, `applies: ${applied}`].join(', ')
+}
+
+function toneOf(error: string | undefined, isThere: boolean): Tone {
+  if (error !== undefined) return 'bad'
+  return isThere ? 'good' : 'wait'
+}
+
+function rejections(
+  title: string,
+  fate: string,
+  tone: 'wait' | 'bad',
+  items: readonly Rejection[],
+  screen: Screen,
+): string[] {
+  if (items.length === 0) return []
+  const { paint } = screen
+  const heading = `${paint.strong(title)}  ${paint.dim(`${counted(items.length, 'label')} ${fate}`)}`
+  return [heading, ...items.flatMap((item) => rejection(item, tone, screen))]
+}
+
+function rejection(item: Rejection, tone: 'wait' | 'bad', { paint, width }: Screen): string[] {
+  const container = paint.strong(printable(item.container))
+  const label = `${printable(item.label)} = "${printable(item.value)}"`
+  return [
+    `  ${paint[tone](SIGNS[tone])} ${container}  ${label}  ${paint.dim(printable(`(stack ${item.stack}, ${item.source})`))}`,
+    ...indented(item.reason, '    ', width).map(paint[tone]),
+    ...indented(item.remedy, '    ', width),
+  ]
+}
