@@ -5,7 +5,7 @@ import { maskCredentials } from '../lib/mask.js'
 import { printable } from '../lib/printable.js'
 import type { State } from '../reconcile/state.js'
 
-/** Ten thousand stacks take about 12 MB; whatever is larger is not our answer. */
+/** Ten thousand stacks take about 5 MB; whatever is larger is not our answer. */
 const MAX_BYTES = 128 * 1024 * 1024
 
 /**
