@@ -31,7 +31,7 @@ const { status } = spawnSync(
   {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, HOSTLER_TEST_MISSING: missing.join(',') },
+    env: { ...process.env, MISSING_SERVERS: missing.join(',') },
   },
 )
 let failed = 1

@@ -7,15 +7,22 @@ import type { RenderedFile, StagedFiles } from '../publish/files.js'
  */
 export interface Proxy {
   readonly name: string
+  /** The folder of its rendered files; the publisher keeps its journal there. Absolute. */
+  readonly root: string
   /** The files that this plan wants. Pure but for reading templates that changed; throws when a template is broken. */
   render(plan: Plan): RenderedFile[]
   /** Does the proxy accept these staged files? Throws only when it could not be asked. */
   check(staged: StagedFiles, signal: AbortSignal): Promise<CheckResult>
   /** Makes the proxy use what lies on disk, and returns only when it does, or throws. Called every pass: it also repairs drift. */
   apply(signal: AbortSignal): Promise<Applied>
+  /** What the templates get, for `hostler render --context`. */
+  context(plan: Plan): object
   /** Files and folders beside the rendered ones whose change calls for a new round: templates, base config, certificates. */
   watched(): readonly string[]
-  /** Starts what it supervises, if anything; resolves when the proxy serves. */
+  /**
+   * Called once before the first round: gets what rendering needs and, where it supervises the proxy and files of an
+   * earlier run are there, starts it on them, so that a source that is down keeps nobody waiting.
+   */
   start?(signal: AbortSignal): Promise<void>
   /** Stops what it supervises, gracefully. */
   stop?(): Promise<void>

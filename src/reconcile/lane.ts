@@ -55,6 +55,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   const applies: Record<string, number> = {}
   let failures = 0
   let error: string | undefined
+  let settled = false
   let lastApply: ProxyState['lastApply']
   let since: number | undefined
   let wake: () => void = () => undefined
@@ -114,6 +115,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   function succeeded(applied: Applied, changed: readonly string[], publishedMs: number): void {
     if (error !== undefined) log.info({ proxy: proxy.name }, 'the proxy is in step again')
     error = undefined
+    settled = true
     backoff.reset()
     if (applied.how !== 'nothing' || changed.length > 0) {
       const { how, ms } = applied
@@ -164,6 +166,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     },
     state: () => ({
       name: proxy.name,
+      settled,
       ...(lastApply && { lastApply }),
       ...(error !== undefined && { error }),
       applies: { ...applies },

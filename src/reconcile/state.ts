@@ -26,6 +26,8 @@ export interface SourceState {
 
 export interface ProxyState {
   readonly name: string
+  /** A round has ended well: what the plan wants is in force. */
+  readonly settled: boolean
   /** The last change that the proxy took. */
   readonly lastApply?: {
     readonly at: number

@@ -1,6 +1,6 @@
 import { describe } from '@jest/globals'
 
-const missing = new Set((process.env['HOSTLER_TEST_MISSING'] ?? '').split(',').filter(Boolean))
+const missing = new Set((process.env['MISSING_SERVERS'] ?? '').split(',').filter(Boolean))
 
 /** A suite that needs real servers (names of scripts/servers.mjs): skipped by name where they cannot be had. */
 export function describeWith(servers: readonly string[], title: string, suite: () => void): void {

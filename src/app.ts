@@ -1,0 +1,168 @@
+import { resolve } from 'node:path'
+import type { Settings } from './config/schema.js'
+import type { PrivateServer } from './http/private-server.js'
+import type { Clock } from './lib/clock.js'
+import type { Logger } from './lib/logger.js'
+import { createPlanner } from './model/planner.js'
+import { createProxies } from './proxies/index.js'
+import type { Proxy } from './proxies/proxy.js'
+import type { Publisher } from './publish/files.js'
+import { createPublisher } from './publish/publisher.js'
+import { createFactCache } from './reconcile/fact-cache.js'
+import { createLane, type Lane, type RoundOutcome } from './reconcile/lane.js'
+import { createReconciler, type Reconciler } from './reconcile/reconciler.js'
+import type { State } from './reconcile/state.js'
+import { watchPaths } from './reconcile/watch.js'
+import { createSources } from './sources/index.js'
+import { VERSION } from './version.js'
+
+export interface App {
+  /** Starts everything; resolves when it follows its sources. @throws HostlerError; whatever was started is stopped again. */
+  start(): Promise<void>
+  /** Stops in reverse order; the proxy finishes what it has. */
+  stop(): Promise<void>
+  state(): State
+  /** Resolves when it has stopped, rejects when it broke down. */
+  readonly ended: Promise<void>
+}
+
+export interface AppContext {
+  readonly log: Logger
+  readonly clock: Clock
+  /** `publish`: write files and leave the proxy to another process. */
+  readonly duty: 'drive' | 'publish'
+}
+
+/** The composition root. */
+export function createApp(settings: Settings, context: AppContext): App {
+  const { log, clock } = context
+  const startedAt = clock.now()
+  const outcomes: RoundOutcome[] = []
+  let record: (outcome: RoundOutcome) => void = (outcome) => void outcomes.push(outcome)
+  const sources = createSources(settings, { log })
+  const proxies = createProxies(settings, context)
+  const publishers = proxies.map(({ root }) => createPublisher({ root: resolve(root), log }))
+  const lanes = proxies.map((proxy, index) =>
+    createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: (outcome) => record(outcome) }),
+  )
+  const reconciler = createReconciler({
+    sources,
+    makePlan: createPlanner(settings),
+    lanes,
+    cache: createFactCache({ dir: settings.stateDir, log }),
+    pollIntervalMs: settings.pollInterval,
+    clock,
+    log,
+  })
+  const stopping = new AbortController()
+  const undo: (() => Promise<void>)[] = []
+  let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} }
+  const ended = new Promise<void>((resolve, reject) => {
+    finish = { resolve, reject }
+  })
+  ended.catch(() => undefined)
+
+  const state = (): State => snapshot({ settings, startedAt, reconciler, lanes })
+
+  async function start(): Promise<void> {
+    const server = await startServer(settings, state, log)
+    undo.push(() => server.stop())
+    record = server.record
+    for (const outcome of outcomes.splice(0)) record(outcome)
+    for (const [index, proxy] of proxies.entries()) await startProxy(proxy, publishers[index] as Publisher)
+    const watchers = await Promise.all(proxies.map((proxy, index) => watchPaths(proxy, lanes[index] as Lane, log)))
+    undo.push(...watchers)
+    const running = reconciler.run(stopping.signal)
+    running.then(finish.resolve, finish.reject)
+    undo.push(async () => {
+      stopping.abort()
+      await running.catch(() => undefined)
+    })
+  }
+
+  async function startProxy(proxy: Proxy, publisher: Publisher): Promise<void> {
+    const { mended } = await publisher.recover()
+    undo.push(() => publisher.close())
+    if (mended.length > 0)
+      log.warn({ proxy: proxy.name, files: mended }, 'finished what an earlier run had begun to publish')
+    undo.push(async () => proxy.stop?.())
+    await proxy.start?.(stopping.signal)
+  }
+
+  async function stop(): Promise<void> {
+    for (const step of undo.splice(0).reverse()) {
+      await step().catch((err) => log.error({ err }, 'stopping did not go as it should'))
+    }
+  }
+
+  return {
+    ended,
+    state,
+    stop,
+    async start() {
+      try {
+        await start()
+      } catch (error) {
+        await stop()
+        throw error
+      }
+    },
+  }
+}
+
+/** Imported when needed: commands that do not serve start faster without it. */
+async function startServer(
+  settings: Settings,
+  state: () => State,
+  log: Logger,
+): Promise<PrivateServer & { record: (outcome: RoundOutcome) => void }> {
+  const [{ createPrivateServer }, { createMetrics }] = await Promise.all([
+    import('./http/private-server.js'),
+    import('./http/metrics.js'),
+  ])
+  const metrics = createMetrics()
+  const server = createPrivateServer({ ...settings.private, state, metrics, log })
+  const { host, port } = await server.start()
+  log.info({ listen: `${host}:${port}`, version: VERSION }, 'hostler has started')
+  const record = (outcome: RoundOutcome) => {
+    if ('failed' in outcome) return
+    if (outcome.applied.how !== 'nothing') metrics.applied(outcome.proxy, outcome.applied.how, outcome.applied.ms)
+    if (outcome.changed.length > 0) metrics.round(outcome.publishedMs)
+  }
+  return { ...server, record }
+}
+
+interface Parts {
+  readonly settings: Settings
+  readonly startedAt: number
+  readonly reconciler: Reconciler
+  readonly lanes: readonly Lane[]
+}
+
+function snapshot({ settings, startedAt, reconciler, lanes }: Parts): State {
+  const plan = reconciler.plan()
+  const sources = reconciler.sources()
+  const proxies = lanes.map((lane) => lane.state())
+  const problems = [
+    ...sources.filter(({ error }) => error !== undefined).map(({ name, error }) => `source ${name}: ${error}`),
+    ...proxies.filter(({ error }) => error !== undefined).map(({ name, error }) => `proxy ${name}: ${error}`),
+    ...(plan === undefined ? ['no source has told yet what is running'] : []),
+    ...(plan === undefined ? [] : proxies.filter(notYet).map(({ name }) => `proxy ${name}: nothing is in force yet`)),
+  ]
+  const empty = { backends: [], routes: [], rejections: [], warnings: [] }
+  const entrance = settings.https.enabled
+    ? ({ scheme: 'https', port: settings.https.port } as const)
+    : ({ scheme: 'http', port: settings.http.port } as const)
+  return {
+    version: VERSION,
+    startedAt,
+    domain: settings.domain,
+    entrance,
+    problems,
+    sources,
+    proxies,
+    plan: plan ?? empty,
+  }
+}
+
+const notYet = ({ settled, error }: { settled: boolean; error?: string }): boolean => !settled && error === undefined

@@ -1,0 +1,138 @@
+#!/usr/bin/env node
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import type { LoadedConfig } from './config/load.js'
+import { HostlerError, messageOf } from './lib/errors.js'
+import { VERSION } from './version.js'
+
+/** Exit codes: 0 done, 1 a problem was found, 2 wrong usage or settings, 3 a dependency could not be reached. */
+const EXIT_CODES: Readonly<Record<string, number>> = { CONFIG: 2, LISTEN: 2, USAGE: 2, UNREACHABLE: 3 }
+
+const print = (text: string): void => void process.stdout.write(text)
+
+const program = new Command('hostler')
+  .description('Gives every container stack a hostname and keeps HAProxy and Traefik pointed at what runs.')
+  .version(VERSION)
+  .option('--config <file>', 'settings file (default: hostler.yml, then /etc/hostler/hostler.yml)')
+  .option('--set <key=value>', 'a setting, over the environment and the file; may be repeated', collect, new Map())
+  .option('--proxy <names>', 'haproxy, traefik, a comma list, or none')
+  .option('--domain <name>', 'the domain under which stacks get their names')
+  .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
+  .exitOverride()
+  .showHelpAfterError('(hostler --help says more)')
+  .addHelpText(
+    'after',
+    '\nEvery setting is listed in the README. Exit codes: 0 done, 1 a problem was found, 2 wrong usage or\nsettings, 3 a dependency could not be reached.',
+  )
+
+program
+  .command('run', { isDefault: true })
+  .description('follow what runs, render, publish, and keep the proxy in step (the default)')
+  .action(() => serve('drive'))
+program
+  .command('generate')
+  .alias('generate-maps')
+  .description('follow, render and publish only; another process reloads the proxy')
+  .action(() => serve('publish'))
+program
+  .command('haproxy')
+  .description('supervise HAProxy on files that somebody else renders: start, watch, check, reload')
+  .action(async () => {
+    const { superviseHaproxy } = await import('./commands/haproxy.js')
+    const { settings } = await load()
+    await until(await superviseHaproxy(settings, await context(settings)))
+  })
+program
+  .command('render')
+  .description('render once and exit')
+  .option('--out <folder>', 'write the files there instead of printing them')
+  .option('--diff', 'print what would change; exit 1 when something would')
+  .option('--context', 'print what the templates get')
+  .action(async (options) => {
+    const { settings } = await load()
+    const [{ render }, { onePass }, { preflight }] = await Promise.all([
+      import('./commands/render.js'),
+      import('./commands/one-pass.js'),
+      import('./config/preflight.js'),
+    ])
+    await preflight(settings, { plans: true, supervises: false })
+    process.exitCode = await render(await onePass(settings, await context(settings)), options, print)
+  })
+program
+  .command('check')
+  .description('judge settings, sources, labels, templates and the proxy configuration; exit 1 on any problem')
+  .action(async () => {
+    const { settings } = await load()
+    const { check } = await import('./commands/check.js')
+    process.exitCode = await check(settings, await context(settings), print)
+  })
+program
+  .command('status')
+  .description('what the running process knows: routes, backends, instances, rejections, last apply')
+  .option('--json', 'as JSON')
+  .action(async ({ json }: { json?: boolean }) => {
+    const { settings } = await load()
+    const { status } = await import('./commands/status.js')
+    await status(settings, { json: json === true }, print)
+  })
+program
+  .command('config')
+  .description('the settings in force and where each came from; secrets are masked')
+  .action(async () => {
+    const { formatConfig } = await import('./cli/config.js')
+    print(`${formatConfig(await load()).trimEnd()}\n`)
+  })
+
+function collect(text: string, known: Map<string, string>): Map<string, string> {
+  const split = text.indexOf('=')
+  if (split < 1) throw new InvalidArgumentError('write KEY=VALUE, for example http.port=8080')
+  return new Map(known).set(text.slice(0, split), text.slice(split + 1))
+}
+
+async function load(): Promise<LoadedConfig> {
+  const { loadConfig } = await import('./config/load.js')
+  const { config, set, proxy, domain, logLevel } = program.opts()
+  const named = Object.entries({ proxy, domain, 'log.level': logLevel }).filter(([, value]) => value !== undefined)
+  return loadConfig({ env: process.env, flags: new Map([...set, ...named]), file: config })
+}
+
+async function context(settings: LoadedConfig['settings']) {
+  const [{ createLogger }, { systemClock }] = await Promise.all([import('./lib/logger.js'), import('./lib/clock.js')])
+  return { log: createLogger(settings.log), clock: systemClock, signal: new AbortController().signal }
+}
+
+async function serve(duty: 'drive' | 'publish'): Promise<void> {
+  const { settings } = await load()
+  const [{ createApp }, { preflight }] = await Promise.all([import('./app.js'), import('./config/preflight.js')])
+  await preflight(settings, { plans: true, supervises: false })
+  await until(createApp(settings, { ...(await context(settings)), duty }))
+}
+
+/** Starts a service and stops it in order when told to, or when it breaks down. */
+async function until(service: {
+  start(): Promise<void>
+  stop(): Promise<void>
+  readonly ended: Promise<void>
+}): Promise<void> {
+  const { default: closeWithGrace } = await import('close-with-grace')
+  const grace = closeWithGrace({ delay: 30_000, logger: false }, async ({ err }) => {
+    if (err) process.stderr.write(`hostler: ${messageOf(err)}\n`)
+    await service.stop()
+  })
+  await service.start()
+  await service.ended
+  grace.uninstall()
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = failure(error)
+}
+
+function failure(error: unknown): number {
+  // Commander has printed what is wrong already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const code = error instanceof HostlerError ? error.code : ''
+  for (const line of messageOf(error).split('\n')) process.stderr.write(`hostler: ${line}\n`)
+  return EXIT_CODES[code] ?? 1
+}

@@ -1,0 +1,30 @@
+import type { Settings } from '../config/schema.js'
+import { takesPart } from '../model/labels.js'
+import { createDockerSources } from './docker.js'
+import { createFileSource } from './file.js'
+import type { SourceName } from './names.js'
+import { createRancherMetadataSource } from './rancher-metadata.js'
+import type { Source, SourceContext } from './source.js'
+
+export type SourceFactory = (settings: Settings, context: SourceContext) => Source[]
+
+/** Every source, by the name that `sources` takes. */
+export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
+  docker: (settings, context) => createDockerSources({ ...settings, isRelevant: relevance(settings) }, context),
+  'rancher-metadata': (settings, context) => {
+    const { metadata, labelPrefix, pollInterval } = settings
+    return [
+      createRancherMetadataSource({ ...metadata, labelPrefix, pollInterval, isRelevant: relevance(settings) }, context),
+    ]
+  },
+  file: ({ file }, context) => [createFileSource(file, context)],
+}
+
+/** What a source may drop at once, so that memory stays with what takes part. */
+const relevance =
+  (settings: Settings) =>
+  (labels: Readonly<Record<string, string>>): boolean =>
+    takesPart(labels, settings)
+
+export const createSources = (settings: Settings, context: SourceContext): Source[] =>
+  settings.sources.flatMap((name) => sourceFactories[name as SourceName](settings, context))
