@@ -26,7 +26,9 @@ try {
     },
   )
   const { settingsTable } = await import(`${compiled}/config/describe.js`)
-  writeFileSync(readme, between(readFileSync(readme, 'utf8'), 'settings', settingsTable()))
+  const { helpersTable } = await import(`${compiled}/render/describe.js`)
+  const text = between(readFileSync(readme, 'utf8'), 'settings', settingsTable())
+  writeFileSync(readme, between(text, 'helpers', helpersTable()))
 } finally {
   rmSync(compiled, { recursive: true, force: true })
 }

@@ -1,3 +1,5 @@
+import type { Clock } from '../lib/clock.js'
+import type { Logger } from '../lib/logger.js'
 import type { Plan } from '../model/plan.js'
 import type { RenderedFile, StagedFiles } from '../publish/files.js'
 
@@ -38,4 +40,21 @@ export type CheckResult =
 export interface Applied {
   readonly how: 'nothing' | 'start' | 'reload' | 'runtime' | 'watched'
   readonly ms: number
+}
+
+export interface ProxyContext {
+  readonly log: Logger
+  readonly clock: Clock
+  /** `publish`: only write files; another process makes the proxy use them. */
+  readonly duty: 'drive' | 'publish'
+  /** What an orchestrator's metadata can fill in, where there is one. */
+  readonly metadata?: MetadataValues
+}
+
+/** Each is undefined where metadata has none; each throws a HostlerError when it cannot be asked. */
+export interface MetadataValues {
+  /** Address of the host that we run on. */
+  agentIp(signal: AbortSignal): Promise<string | undefined>
+  /** Certificate and key as one PEM text. */
+  certificate(signal: AbortSignal, options: { base64: boolean }): Promise<string | undefined>
 }

@@ -1,0 +1,30 @@
+import { join } from 'node:path'
+import type { Settings } from '../../config/schema.js'
+
+/** Where the sockets of a HAProxy that we supervise lie. */
+export const socketsOf = ({ stateDir, haproxy }: Settings): { master: string; stats: string } => ({
+  master: haproxy.masterSocket || join(stateDir, 'haproxy-master.sock'),
+  stats: haproxy.statsSocket || join(stateDir, 'haproxy-admin.sock'),
+})
+
+/**
+ * The environment that the base configuration is read with: ours, with the settings in force under the names that
+ * predecessor 1 gave them.
+ */
+export function haproxyEnvironment(settings: Settings, syslogHost: string): Record<string, string> {
+  const { stats, syslog, haproxy, https, domain } = settings
+  return {
+    ...(process.env as Record<string, string>),
+    STACK_DOMAIN: domain,
+    SYSLOG_HOST: syslogHost,
+    SYSLOG_FACILITY: syslog.facility,
+    ENABLE_STATS: String(stats.enabled),
+    STATS_PORT: String(stats.port),
+    STATS_USERNAME: stats.username,
+    STATS_PASSWORD: stats.password,
+    ENABLE_SSL: String(https.enabled),
+    HAPROXY_DOMAIN_MAP: haproxy.domainMap,
+    HAPROXY_SSL_CERT: haproxy.sslCert,
+    HAPROXY_STATS_SOCKET: socketsOf(settings).stats,
+  }
+}
