@@ -253,6 +253,12 @@ export const settingsSchema = z.strictObject({
       'HOSTLER_TRAEFIK_CERT_RESOLVER',
       'The certificate resolver that TLS routers name.',
     ),
+    certDir: setting(
+      text(),
+      '',
+      'HOSTLER_TRAEFIK_CERT_DIR',
+      'Folder of certificates that Traefik sees under the same path: `NAME.pem` with its key inside or in `NAME.key`; `default.pem` is for unknown hosts.',
+    ),
     applyTimeout: setting(
       duration(100),
       '10s',

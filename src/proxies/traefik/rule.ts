@@ -1,0 +1,20 @@
+import type { Route } from '../../model/plan.js'
+
+/**
+ * A route as a Traefik v3 rule. Hosts, paths and cookies of a plan hold no backtick and no backslash, so they can stand
+ * between backticks as they are.
+ */
+export function ruleOf({ host, wildcard, path, cookie }: Pick<Route, 'host' | 'wildcard' | 'path' | 'cookie'>): string {
+  const terms = [wildcard ? `HostRegexp(\`^[^.]+${literal(host.slice(1))}$\`)` : `Host(\`${host}\`)`]
+  // PathPrefix alone would let /api have /apix.
+  if (path !== '/') terms.push(`(Path(\`${path}\`) || PathPrefix(\`${path}/\`))`)
+  if (cookie) terms.push(`HeaderRegexp(\`Cookie\`, \`(?:^|;) *${literal(`${cookie.name}=${cookie.value}`)} *(?:;|$)\`)`)
+  return terms.join(' && ')
+}
+
+/** Traefik tries the highest number first, over all hosts; ours counts within one host, and exact hosts go first. */
+export const priorityOf = ({ wildcard, priority }: Pick<Route, 'wildcard' | 'priority'>): number =>
+  wildcard ? priority : priority + 100_000
+
+/** For Go's RE2 syntax. */
+const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
