@@ -1,0 +1,68 @@
+import { mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { createFingerprint } from '../../../src/proxies/haproxy/fingerprint.js'
+import { tempDir } from '../../support/temp.js'
+
+describe('fingerprint', () => {
+  test('changes with the content of a file and comes back with it', async () => {
+    const path = join(tempDir(), 'a')
+    const { of } = createFingerprint()
+    writeFileSync(path, 'one')
+    const first = await of([path])
+    writeFileSync(path, 'two')
+    expect(await of([path])).not.toBe(first)
+    writeFileSync(path, 'one')
+    expect(await of([path])).toBe(first)
+  })
+
+  test('a file touched without a change keeps it', async () => {
+    const path = join(tempDir(), 'a')
+    const { of } = createFingerprint()
+    writeFileSync(path, 'one')
+    const first = await of([path])
+    utimesSync(path, 1, 1)
+    expect(await of([path])).toBe(first)
+  })
+
+  test('changes when a file comes, goes or is renamed in a folder', async () => {
+    const dir = tempDir()
+    const { of } = createFingerprint()
+    const empty = await of([dir])
+    writeFileSync(join(dir, 'a.pem'), 'x')
+    const one = await of([dir])
+    renameSync(join(dir, 'a.pem'), join(dir, 'b.pem'))
+    const renamed = await of([dir])
+    rmSync(join(dir, 'b.pem'))
+    expect(new Set([empty, one, renamed]).size).toBe(3)
+    expect(await of([dir])).toBe(empty)
+  })
+
+  test('folders in a folder do not count', async () => {
+    const dir = tempDir()
+    const { of } = createFingerprint()
+    const empty = await of([dir])
+    mkdirSync(join(dir, 'sub'))
+    writeFileSync(join(dir, 'sub', 'x'), 'x')
+    expect(await of([dir])).toBe(empty)
+  })
+
+  test('a missing file is part of it', async () => {
+    const path = join(tempDir(), 'later')
+    const { of } = createFingerprint()
+    const missing = await of([path])
+    writeFileSync(path, '')
+    expect(await of([path])).not.toBe(missing)
+  })
+
+  test('a change of the same size at the same time is seen while the file is young', async () => {
+    const path = join(tempDir(), 'a')
+    const { of } = createFingerprint()
+    writeFileSync(path, 'one')
+    const { atime, mtime } = statSync(path)
+    const first = await of([path])
+    writeFileSync(path, 'two')
+    utimesSync(path, atime, mtime)
+    expect(await of([path])).not.toBe(first)
+  })
+})
