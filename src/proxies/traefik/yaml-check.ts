@@ -97,7 +97,7 @@ function repeats(entries: readonly Entry[]): boolean {
 }
 
 function wrong(text: string, mustRoute: boolean): YamlComplaint | undefined {
-  const document = parseDocument(text, { uniqueKeys: true, logLevel: 'silent' })
+  const document = parseDocument(text, { uniqueKeys: true, logLevel: 'error' })
   const message = syntaxComplaint(document) ?? shapeComplaint(document, mustRoute)
   return message === undefined ? undefined : { message }
 }
