@@ -1,0 +1,31 @@
+import { fields, string, strings } from './fields.js'
+
+/** An event of the engine, reduced to what matters here. */
+export interface EngineEvent {
+  /** Podman's `died` and `remove` read as `die` and `destroy`. */
+  readonly action: string
+  /** The container's id. */
+  readonly id: string
+  /** The container's labels among other things; empty for a network's event. */
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+const SYNONYMS: Readonly<Record<string, string>> = { died: 'die', remove: 'destroy' }
+
+/**
+ * One line of the event stream; undefined for an event that is about no container.
+ * @throws SyntaxError when it is no JSON
+ */
+export function parseEvent(line: string): EngineEvent | undefined {
+  const event = fields(JSON.parse(line))
+  const actor = fields(event['Actor'])
+  const attributes = strings(actor['Attributes'])
+  const [action = ''] = string(event['Action']).split(':')
+  if (event['Type'] === 'network') {
+    const id = attributes['container'] ?? ''
+    return id === '' ? undefined : { action, id, attributes: {} }
+  }
+  const id = string(actor['ID'])
+  if (event['Type'] !== 'container' || id === '') return undefined
+  return { action: Object.hasOwn(SYNONYMS, action) ? (SYNONYMS[action] ?? action) : action, id, attributes }
+}

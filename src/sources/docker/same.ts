@@ -1,0 +1,29 @@
+import type { ExposedPort, Instance, NetworkAddress } from '../../model/instance.js'
+
+/** Whether two facts about one container say the same; ten thousand of them are compared on every full pass. */
+export function sameInstance(a: Instance, b: Instance): boolean {
+  return (
+    a.state === b.state &&
+    a.health === b.health &&
+    a.name === b.name &&
+    a.createdAt === b.createdAt &&
+    sameList(a.networks, b.networks, sameNetwork) &&
+    sameList(a.ports, b.ports, samePort) &&
+    sameLabels(a.labels, b.labels)
+  )
+}
+
+function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {
+  return a.length === b.length && a.every((item, index) => same(item, b[index] as T))
+}
+
+const sameNetwork = (a: NetworkAddress, b: NetworkAddress): boolean =>
+  a.name === b.name && a.address === b.address && a.shared === b.shared
+
+const samePort = (a: ExposedPort, b: ExposedPort): boolean =>
+  a.port === b.port && a.published?.port === b.published?.port && a.published?.address === b.published?.address
+
+function sameLabels(a: Instance['labels'], b: Instance['labels']): boolean {
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && a[name] === b[name])
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http'
+import Dockerode from 'dockerode'
+import { HostlerError } from '../../lib/errors.js'
+import { printable } from '../../lib/printable.js'
+import type { Endpoint } from './endpoint.js'
+
+/**
+ * GET requests through dockerode's modem, always as a stream: its own reading of answers has no bound, turns broken
+ * JSON into a Buffer, and never settles when the connection ends in the middle of an answer.
+ */
+export interface Transport {
+  /** The response, whatever its status; its body is yet to be read. */
+  get(path: string, query: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<IncomingMessage>
+}
+
+export function createTransport(endpoint: Endpoint): Transport {
+  const { modem } = createDockerode(endpoint)
+  const get: Transport['get'] = (path, query, signal) =>
+    new Promise((resolve, reject) => {
+      const request = {
+        ...{ path: `${path}?`, method: 'GET', options: { ...query }, abortSignal: signal },
+        ...{ isStream: true, statusCodes: EVERY_STATUS },
+      }
+      modem.dial(request, (error: unknown, answer: unknown) => {
+        if (error) return reject(error)
+        const response = answer as IncomingMessage
+        // A late error, after the last reader left, must not end the process.
+        response.on('error', () => undefined)
+        signal.addEventListener('abort', () => response.destroy(), { once: true })
+        resolve(response)
+      })
+    })
+  return { get }
+}
+
+const EVERY_STATUS: Readonly<Record<string, true>> = Object.fromEntries(
+  Array.from({ length: 500 }, (_, index) => [String(index + 100), true]),
+)
+
+/** A dockerode client for this endpoint and for nothing that the environment says. */
+export function createDockerode(endpoint: Endpoint): Dockerode {
+  // dockerode reads DOCKER_HOST even when it is told where to go, and throws on our comma list.
+  const saved = process.env['DOCKER_HOST']
+  delete process.env['DOCKER_HOST']
+  try {
+    return new Dockerode(optionsOf(endpoint))
+  } finally {
+    if (saved !== undefined) process.env['DOCKER_HOST'] = saved
+  }
+}
+
+function optionsOf(endpoint: Endpoint): Dockerode.DockerOptions {
+  if (endpoint.kind === 'unix') return { socketPath: endpoint.path }
+  const { host, port, tls } = endpoint
+  return { host, port, protocol: tls ? 'https' : 'http', ...tls }
+}
+
+/** @throws HostlerError `DOCKER_ANSWER` for an error status, a body larger than `maxBytes`, or one that is no JSON. */
+export async function readJson(response: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const status = response.statusCode ?? 0
+  const failed = status >= 400
+  const body = await readBody(response, failed ? MAX_ERROR_BYTES : maxBytes)
+  if (failed) throw new HostlerError('DOCKER_ANSWER', `it answered ${status}: ${complaintOf(body)}`)
+  try {
+    return JSON.parse(body)
+  } catch (cause) {
+    throw new HostlerError('DOCKER_ANSWER', 'it answered with something that is no JSON', { cause })
+  }
+}
+
+const MAX_ERROR_BYTES = 64 * 1024
+
+async function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxBytes) throw new HostlerError('DOCKER_ANSWER', `its answer is larger than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function complaintOf(body: string): string {
+  let text = body
+  try {
+    text = String((JSON.parse(body) as { message?: unknown }).message ?? body)
+  } catch {}
+  return printable(text, 300)
+}
