@@ -150,7 +150,7 @@ describe('the rendered file', () => {
     ])
     const { routers = {} } = (parse(render(plan)) as Dynamic).http
     const [exact, wild] = Object.values(routers).sort((a, b) => b.priority - a.priority)
-    expect(wild?.rule).toBe('HostRegexp(`^[^.]+\\.example\\.com$`)')
+    expect(wild?.rule).toBe('HostRegexp(`^[^.]+\\.example\\.com\\.?$`)')
     expect(exact?.rule).toContain('Host(`a.example.com`) && HeaderRegexp(`Cookie`, `')
     const pattern = new RegExp(/HeaderRegexp\(`Cookie`, `(.*)`\)/.exec(exact?.rule ?? '')?.[1] ?? '')
     const accepts = (cookie: string) => pattern.test(cookie)
@@ -191,5 +191,24 @@ describe('the rendered file', () => {
     const own = files.find(({ path }) => path.endsWith('/own.yml'))?.content ?? ''
     expect(own).toContain('prefix: "/{{"{{"}} env `SECRET` }}ci.example.com"')
     expect(afterTemplating(own)).toContain('{{ env `SECRET` }}')
+  })
+})
+
+describe('the example in traefik/', () => {
+  const read = (file: string) => parse(readFileSync(here(`../../traefik/${file}`), 'utf8'))
+
+  test('agrees with itself and with our defaults', () => {
+    const { entryPoints, providers } = read('traefik.yml')
+    const { services } = read('compose.yml')
+    const { traefik } = settingsOf()
+    expect(providers.file).toEqual({ directory: traefik.dir, watch: true })
+    expect(providers.providersThrottleDuration).toBe('100ms')
+    expect(Object.keys(entryPoints)).toEqual(
+      expect.arrayContaining([...traefik.entryPoints, ...traefik.tlsEntryPoints]),
+    )
+    expect(services.hostler.environment.TRAEFIK_URL).toBe(`http://traefik${entryPoints.traefik.address}`)
+    expect(services.traefik.ports).toEqual(['80:80'])
+    expect(services.hostler.volumes).toContain(`routes:${traefik.dir}`)
+    expect(services.traefik.volumes).toContain(`routes:${traefik.dir}:ro`)
   })
 })

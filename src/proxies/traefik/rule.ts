@@ -5,7 +5,8 @@ import type { Route } from '../../model/plan.js'
  * between backticks as they are.
  */
 export function ruleOf({ host, wildcard, path, cookie }: Pick<Route, 'host' | 'wildcard' | 'path' | 'cookie'>): string {
-  const terms = [wildcard ? `HostRegexp(\`^[^.]+${literal(host.slice(1))}$\`)` : `Host(\`${host}\`)`]
+  // Host takes a request for `name.` too; HostRegexp sees the name in lower case and without its port.
+  const terms = [wildcard ? `HostRegexp(\`^[^.]+${literal(host.slice(1))}\\.?$\`)` : `Host(\`${host}\`)`]
   // PathPrefix alone would let /api have /apix.
   if (path !== '/') terms.push(`(Path(\`${path}\`) || PathPrefix(\`${path}/\`))`)
   if (cookie) terms.push(`HeaderRegexp(\`Cookie\`, \`(?:^|;) *${literal(`${cookie.name}=${cookie.value}`)} *(?:;|$)\`)`)
