@@ -5,7 +5,7 @@ import type { Clock } from './lib/clock.js'
 import type { Logger } from './lib/logger.js'
 import { createPlanner } from './model/planner.js'
 import { createProxies } from './proxies/index.js'
-import type { Proxy } from './proxies/proxy.js'
+import type { MetadataValues, Proxy } from './proxies/proxy.js'
 import type { Publisher } from './publish/files.js'
 import { createPublisher } from './publish/publisher.js'
 import { createFactCache } from './reconcile/fact-cache.js'
@@ -14,6 +14,7 @@ import { createReconciler, type Reconciler } from './reconcile/reconciler.js'
 import type { State } from './reconcile/state.js'
 import { watchPaths } from './reconcile/watch.js'
 import { createSources } from './sources/index.js'
+import { createMetadataLookups } from './sources/rancher-metadata/lookups.js'
 import { VERSION } from './version.js'
 
 export interface App {
@@ -40,7 +41,7 @@ export function createApp(settings: Settings, context: AppContext): App {
   const outcomes: RoundOutcome[] = []
   let record: (outcome: RoundOutcome) => void = (outcome) => void outcomes.push(outcome)
   const sources = createSources(settings, { log })
-  const proxies = createProxies(settings, context)
+  const proxies = createProxies(settings, { ...context, ...metadataFor(settings) })
   const publishers = proxies.map(({ root }) => createPublisher({ root: resolve(root), log }))
   const lanes = proxies.map((proxy, index) =>
     createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: (outcome) => record(outcome) }),
@@ -110,8 +111,14 @@ export function createApp(settings: Settings, context: AppContext): App {
   }
 }
 
-/** Imported when needed: commands that do not serve start faster without it. */
-async function startServer(
+/** Certificates and the like from Rancher's metadata, where that is a source. */
+const metadataFor = ({ sources, metadata }: Settings): { metadata?: MetadataValues } =>
+  sources.includes('rancher-metadata') && !metadata.disabled ? { metadata: createMetadataLookups(metadata) } : {}
+
+/**
+ * Serves what `state` says on the private port. Imported when needed: commands that do not serve start faster without it.
+ */
+export async function startServer(
   settings: Settings,
   state: () => State,
   log: Logger,

@@ -1,3 +1,4 @@
+import { createAlarm } from '../lib/alarm.js'
 import { createBackoff } from '../lib/backoff.js'
 import type { Clock } from '../lib/clock.js'
 import { HostlerError, messageOf } from '../lib/errors.js'
@@ -51,6 +52,7 @@ const MAX_REFUSED_ROUNDS = 20
 
 export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): Lane {
   const backoff = createBackoff({ firstMs: 500, maxMs: 30_000 })
+  const alarm = createAlarm(clock)
   const refused = new Map<string, { backend: Backend; reason: string }>()
   const applies: Record<string, number> = {}
   let failures = 0
@@ -58,8 +60,6 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   let settled = false
   let lastApply: ProxyState['lastApply']
   let since: number | undefined
-  let wake: () => void = () => undefined
-  let pending = false
 
   async function round(current: Plan, signal: AbortSignal): Promise<void> {
     const heard = since
@@ -134,28 +134,14 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     done({ proxy: proxy.name, failed: cause })
   }
 
-  async function idle(ms: number | undefined, signal: AbortSignal): Promise<void> {
-    if (pending || signal.aborted) return
-    const timer = new AbortController()
-    const woken = new Promise<void>((resolve) => {
-      wake = resolve
-      signal.addEventListener('abort', () => resolve(), { signal: timer.signal })
-    })
-    const late = ms === undefined ? woken : clock.sleep(ms, timer.signal).catch(() => undefined)
-    await Promise.race([woken, late])
-    timer.abort()
-  }
-
   return {
     nudge(heard) {
       since ??= heard
-      pending = true
-      wake()
+      alarm.ring()
     },
     async run(newest, signal) {
       while (!signal.aborted) {
-        await idle(error === undefined ? undefined : backoff.next(), signal)
-        pending = false
+        await alarm.wait(error === undefined ? undefined : backoff.next(), signal)
         try {
           const plan = signal.aborted ? undefined : newest()
           if (plan) await round(plan, signal)

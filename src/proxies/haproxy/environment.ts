@@ -11,12 +11,12 @@ export const socketsOf = ({ stateDir, haproxy }: Settings): { master: string; st
  * The environment that the base configuration is read with: ours, with the settings in force under the names that
  * predecessor 1 gave them.
  */
-export function haproxyEnvironment(settings: Settings, syslogHost: string): Record<string, string> {
+export function haproxyEnvironment(settings: Settings): Record<string, string> {
   const { stats, syslog, haproxy, https, domain } = settings
   return {
     ...(process.env as Record<string, string>),
     STACK_DOMAIN: domain,
-    SYSLOG_HOST: syslogHost,
+    SYSLOG_HOST: syslog.host,
     SYSLOG_FACILITY: syslog.facility,
     ENABLE_STATS: String(stats.enabled),
     STATS_PORT: String(stats.port),

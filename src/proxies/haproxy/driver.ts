@@ -1,0 +1,131 @@
+import type { Clock } from '../../lib/clock.js'
+import { HostlerError } from '../../lib/errors.js'
+import type { Logger } from '../../lib/logger.js'
+import type { Applied } from '../proxy.js'
+import type { Checker, CheckVerdict } from './checker.js'
+import { createFingerprint } from './fingerprint.js'
+import type { ReloadResult } from './master-socket.js'
+
+/** What HAProxy reads when it loads its configuration. */
+export interface LoadedFiles {
+  /** Passed with `-f`, in this order. */
+  readonly configs: readonly string[]
+  /** What those refer to: maps, certificates, error files. Missing ones count too. */
+  readonly others: readonly string[]
+}
+
+/** Makes the running HAProxy load its files, whichever way leads to it. */
+export interface Loader {
+  /** Whether it runs with what it loaded last, as far as can be told. */
+  isUp(): boolean
+  /** Starts it where that is ours to do and it does not run, else reloads it. */
+  load(signal: AbortSignal): Promise<ReloadResult & { readonly how: 'start' | 'reload' }>
+  stop(): Promise<void>
+  describe(): Record<string, string | number | boolean>
+}
+
+/** Keeps HAProxy on what lies on disk, whoever changed it. */
+export interface Driver {
+  /**
+   * Starts or reloads HAProxy when the files differ from what it loaded; checks them first. One call at a time.
+   * @throws HostlerError `HAPROXY_REFUSED` when the files do not pass or the reload fails: HAProxy then serves what it had.
+   */
+  apply(signal: AbortSignal): Promise<Applied>
+  /** Asks HAProxy about files of which some are staged. Once those are in place they need no second check. */
+  check(
+    files: LoadedFiles,
+    staged: ReadonlyMap<string, string>,
+    scratch: string,
+    signal: AbortSignal,
+  ): Promise<CheckVerdict>
+}
+
+export interface DriverInputs {
+  readonly files: () => LoadedFiles
+  readonly checker: Checker
+  readonly loader: Loader
+  /** The least time between two reloads, in milliseconds. */
+  readonly spacingMs: number
+  /** A folder for the checker's copies. */
+  readonly scratch: string
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export function createDriver(inputs: DriverInputs): Driver {
+  const { loader, clock } = inputs
+  const fingerprint = createFingerprint()
+  let loaded: string | undefined
+  let accepted: string | undefined
+  const said = new Set<string>()
+  let lastReload = Number.NEGATIVE_INFINITY
+  let queue: Promise<unknown> = Promise.resolve()
+
+  const identify = ({ configs, others }: LoadedFiles, staged: ReadonlyMap<string, string> = NOTHING_STAGED) =>
+    fingerprint.of([...configs, ...others].map((path) => replaced(path, staged)))
+
+  async function check(files: LoadedFiles, staged: ReadonlyMap<string, string>, scratch: string, signal: AbortSignal) {
+    const identity = await identify(files, staged)
+    const verdict = await inputs.checker.check(checkedFiles(files, staged), scratch, signal)
+    if (verdict.ok) {
+      accepted = identity
+      for (const warning of verdict.warnings) warn(warning)
+    }
+    return verdict
+  }
+
+  async function applyNow(signal: AbortSignal): Promise<Applied> {
+    const files = inputs.files()
+    const wanted = await identify(files)
+    const isUp = loader.isUp()
+    if (isUp && wanted === loaded) return { how: 'nothing', ms: 0 }
+    if (wanted !== accepted) await checkOnDisk(files, signal)
+    await clock.sleep(Math.max(0, lastReload + inputs.spacingMs - clock.elapsed()), signal)
+    const { ok, ms, log, how } = await loader.load(signal)
+    lastReload = clock.elapsed()
+    if (!ok)
+      throw new HostlerError(
+        'HAPROXY_REFUSED',
+        `HAProxy did not load the new configuration and serves the old one: ${log ?? 'it gave no reason'}`,
+      )
+    loaded = wanted
+    return { how, ms }
+  }
+
+  async function checkOnDisk(files: LoadedFiles, signal: AbortSignal): Promise<void> {
+    const verdict = await check(files, NOTHING_STAGED, inputs.scratch, signal)
+    if (verdict.ok) return
+    throw new HostlerError(
+      'HAPROXY_REFUSED',
+      `HAProxy refuses the files on disk and keeps what it has: ${verdict.message}`,
+    )
+  }
+
+  /** A warning comes with every check; it is said once. */
+  function warn(warning: string): void {
+    if (said.has(warning)) return
+    said.add(warning)
+    inputs.log.warn({ warning }, 'haproxy warns of its configuration')
+  }
+
+  return {
+    check,
+    apply(signal) {
+      const turn = queue.then(() => applyNow(signal))
+      queue = turn.catch(() => undefined)
+      return turn
+    },
+  }
+}
+
+const NOTHING_STAGED: ReadonlyMap<string, string> = new Map()
+
+function replaced(path: string, staged: ReadonlyMap<string, string>) {
+  const readPath = staged.get(path)
+  return readPath === undefined ? path : { path, readPath }
+}
+
+function checkedFiles({ configs, others }: LoadedFiles, staged: ReadonlyMap<string, string>) {
+  const checked = (load: boolean) => (path: string) => ({ path, readPath: staged.get(path) ?? path, load })
+  return [...configs.map(checked(true)), ...others.map(checked(false))]
+}

@@ -1,0 +1,146 @@
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Settings } from '../../config/schema.js'
+import { codeOf, HostlerError, messageOf } from '../../lib/errors.js'
+import type { Plan } from '../../model/plan.js'
+import type { RenderedFile, StagedFiles } from '../../publish/files.js'
+import { createTemplates } from '../../render/templates.js'
+import type { CheckResult, Proxy, ProxyContext } from '../proxy.js'
+import { createCertificates } from './certificates.js'
+import { createChecker } from './checker.js'
+import { createContextMaker, type HaproxyContext } from './context.js'
+import { createDriver, type LoadedFiles } from './driver.js'
+import { haproxyEnvironment } from './environment.js'
+import { createLoader } from './loader.js'
+import { fillFromMetadata } from './metadata.js'
+import { createOutputs, isConfig } from './outputs.js'
+import { mentionedPaths, operatorSections } from './sections.js'
+
+/** HAProxy, on files rendered from `templates/haproxy` beside the operator's base configuration. */
+export function createHaproxy(settings: Settings, context: ProxyContext): Proxy {
+  const { log, clock, duty } = context
+  const base = resolve(settings.haproxy.config)
+  const outputs = createOutputs(settings.haproxy)
+  const templates = createTemplates('haproxy', settings.templates)
+  const makeContext = createContextMaker()
+  const env = haproxyEnvironment(settings)
+  const certificates = createCertificates({
+    file: resolve(settings.haproxy.sslCert),
+    folder: settings.haproxy.certDir,
+    log,
+  })
+  /** Every file of the newest rendering; before the first one, those that an earlier run or somebody else left. */
+  let rendered: readonly string[] | undefined
+  const present = () => rendered ?? Object.values(outputs.files).filter((path) => existsSync(path))
+
+  const files = (): LoadedFiles => {
+    const all = present()
+    const configs = [base, ...all.filter(isConfig).sort()]
+    const others = [...all.filter((path) => !isConfig(path)), ...certificates.list().map(({ path }) => path)]
+    return {
+      configs,
+      others: unique([...others, ...mentionedFiles(base, env)]).filter((path) => !configs.includes(path)),
+    }
+  }
+  const ports = () => {
+    if (operatorSections(readBase(base)).frontends) return []
+    const { http, https } = settings
+    const host = http.bind === '' ? {} : { host: http.bind }
+    return [{ port: http.port, ...host }, ...(https.enabled ? [{ port: https.port, ...host }] : [])]
+  }
+  const loader = createLoader(settings, { ...context, env, configs: () => files().configs, ports })
+  const driver = createDriver({
+    files,
+    checker: createChecker({ bin: settings.haproxy.bin, timeoutMs: settings.haproxy.checkTimeout, env }),
+    loader,
+    spacingMs: settings.haproxy.reloadInterval,
+    scratch: join(outputs.root, '.hostler', 'scratch'),
+    clock,
+    log,
+  })
+
+  function templateContext(plan: Plan): HaproxyContext {
+    const serving = settings.https.enabled ? certificates.list() : []
+    if (settings.https.enabled && serving.length === 0) warnOfMissingCertificate()
+    // Without a certificate there is no HTTPS to serve, nor to send anybody to.
+    const https = {
+      ...settings.https,
+      enabled: serving.length > 0,
+      redirect: settings.https.redirect && serving.length > 0,
+    }
+    return makeContext(plan, {
+      settings: { domain: settings.domain, http: settings.http, https },
+      files: outputs.files,
+      certificates: serving,
+      operator: operatorSections(readBase(base)),
+    })
+  }
+
+  let warned = false
+  function warnOfMissingCertificate(): void {
+    if (!warned)
+      log.error(
+        { path: settings.haproxy.sslCert },
+        'HTTPS is on but there is no certificate; put one there and it is served at once',
+      )
+    warned = true
+  }
+
+  return {
+    name: 'haproxy',
+    root: outputs.root,
+    context: templateContext,
+    render(plan): RenderedFile[] {
+      return templates
+        .render(templateContext(plan))
+        .map(({ name, text }) => ({ path: outputs.pathOf(name), content: text }))
+    },
+    async check(staged: StagedFiles, signal): Promise<CheckResult> {
+      rendered = staged.files.map(({ path }) => path)
+      if (duty === 'publish') return { ok: true }
+      const places = new Map(staged.files.map(({ path, stagedPath }) => [path, stagedPath]))
+      return driver.check(files(), places, staged.scratch, signal)
+    },
+    apply: (signal) => (duty === 'publish' ? Promise.resolve({ how: 'nothing', ms: 0 }) : driver.apply(signal)),
+    watched: () => [
+      base,
+      ...(rendered === undefined ? Object.values(outputs.files) : []),
+      ...templates.folders,
+      settings.haproxy.sslCert,
+      settings.haproxy.certDir,
+      ...mentionedFiles(base, env),
+    ],
+    async start(signal) {
+      await fillFromMetadata(settings, env, context, signal)
+      if (duty === 'publish' || !existsSync(outputs.pathOf('haproxy-backends.cfg'))) return
+      // A failure here is no end: the first round tries again with new files.
+      await driver
+        .apply(signal)
+        .catch((err) => log.error({ err }, 'haproxy could not be started on the files of an earlier run'))
+    },
+    stop: () => loader.stop(),
+    describe: () => loader.describe(),
+  }
+}
+
+const unique = (paths: readonly string[]): string[] => [...new Set(paths)]
+
+function readBase(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    // In generator mode the base configuration may lie in another container.
+    if (codeOf(error) === 'ENOENT') return ''
+    throw new HostlerError('CONFIG', `the base configuration ${path} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** The files that the base configuration refers to, as far as they exist. */
+const mentionedFiles = (base: string, env: Readonly<Record<string, string>>): string[] =>
+  mentionedPaths(readBase(base), env).filter((path) => path !== base && isFile(path))
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true
+}

@@ -1,0 +1,74 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Settings } from '../../config/schema.js'
+import { HostlerError } from '../../lib/errors.js'
+import type { ProxyContext } from '../proxy.js'
+import type { Loader } from './driver.js'
+import { socketsOf } from './environment.js'
+import { createReloader, type Reloader } from './reloaders.js'
+import { createSupervisor } from './supervisor.js'
+import type { Port } from './supervisor-leftover.js'
+
+export interface LoaderInputs extends ProxyContext {
+  readonly env: Readonly<Record<string, string>>
+  /** The files that HAProxy is started with. */
+  readonly configs: () => readonly string[]
+  /** What it will listen on, as far as we know. */
+  readonly ports: () => readonly Port[]
+}
+
+/**
+ * How HAProxy is made to load its files: through the master socket of one that runs elsewhere, by a signal to its
+ * container, by the operator's command; where none of these is set, as our own child.
+ */
+export function createLoader(settings: Settings, inputs: LoaderInputs): Loader {
+  const { masterSocket, container, reloadCommand } = settings.haproxy
+  const isElsewhere = masterSocket !== '' || container !== '' || reloadCommand !== ''
+  return isElsewhere ? elsewhere(createReloader(settings, inputs)) : supervised(settings, inputs)
+}
+
+function elsewhere(reloader: Reloader): Loader {
+  return {
+    isUp: () => true,
+    load: async (signal) => ({ ...(await reloader.reload(signal)), how: 'reload' }),
+    stop: async () => undefined,
+    describe: () => reloader.describe(),
+  }
+}
+
+function supervised(settings: Settings, { env, configs, ports, log, clock }: LoaderInputs): Loader {
+  const { bin, checkTimeout, stopTimeout } = settings.haproxy
+  const supervisor = createSupervisor({
+    bin,
+    args: () => configs().flatMap((path) => ['-f', path]),
+    env: () => env,
+    masterSocket: socketsOf(settings).master,
+    reloadTimeoutMs: checkTimeout,
+    stopTimeoutMs: stopTimeout,
+    ports,
+    log,
+    clock,
+  })
+  return {
+    isUp: () => supervisor.running(),
+    async load(signal) {
+      if (supervisor.running()) return { ...(await supervisor.reload(signal)), how: 'reload' }
+      await makeSocketFolders(settings)
+      const { how, reload } = await supervisor.start(signal)
+      return { ...reload, how: how === 'started' ? 'start' : 'reload' }
+    },
+    stop: () => supervisor.stop(),
+    describe: () => supervisor.describe(),
+  }
+}
+
+async function makeSocketFolders(settings: Settings): Promise<void> {
+  for (const folder of new Set(Object.values(socketsOf(settings)).map((path) => dirname(path)))) {
+    await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause) => {
+      const remedy = 'set HOSTLER_STATE_DIR to a folder that may be written'
+      throw new HostlerError('CONFIG', `the folder ${folder} for HAProxy's sockets cannot be made; ${remedy}`, {
+        cause,
+      })
+    })
+  }
+}
