@@ -35,7 +35,7 @@ export interface MetadataServer {
   reload(): void
   /** `missing`: `version` is not there; `ignored`: `wait` is not heeded. */
   longPoll: 'works' | 'missing' | 'ignored'
-  /** From now on answers are faulty, all of them or those whose path matches; undefined mends. */
+  /** From now on answers are faulty, all of them or those whose path and query match; undefined mends. */
   fault(kind: MetadataFault | undefined, path?: RegExp): void
   /** Every request so far, oldest first. */
   readonly requests: readonly { readonly url: string; readonly accept: string }[]
@@ -67,7 +67,7 @@ export async function startMetadataServer(
   const http = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://metadata')
     requests.push({ url: request.url ?? '', accept: request.headers.accept ?? '' })
-    if (broken?.path.test(url.pathname)) return sendFault(broken.kind, response)
+    if (broken?.path.test(request.url ?? '')) return sendFault(broken.kind, response)
     const path = url.pathname.split('/').filter(Boolean).map(decodeURIComponent)
     if (path.length === 2 && path[1] === 'version' && url.searchParams.get('wait') === 'true') {
       return waitForVersion(request, response, path, url.searchParams)
