@@ -23,11 +23,13 @@ export interface Replacement {
 const SETTLED_MS = 2000
 
 export function createFingerprint(now: () => number = Date.now): Fingerprint {
+  // Two generations, since one round looks at staged files and the next at the same ones in place.
   let known = new Map<string, Known>()
+  let older = known
 
   async function hashOf(path: string, stats: BigIntStats): Promise<Known> {
     const version = `${stats.mtimeNs} ${stats.ctimeNs} ${stats.size} ${stats.ino}`
-    const cached = known.get(path)
+    const cached = known.get(path) ?? older.get(path)
     if (cached?.version === version) return cached
     const settled = now() - Number(stats.mtimeMs) > SETTLED_MS
     const hash = createHash('sha256')
@@ -50,6 +52,7 @@ export function createFingerprint(now: () => number = Date.now): Fingerprint {
           whole.update(`${entry.hash} ${path}\n`)
         }
       }
+      older = known
       known = next
       return whole.digest('hex')
     },

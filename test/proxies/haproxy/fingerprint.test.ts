@@ -47,6 +47,17 @@ describe('fingerprint', () => {
     expect(await of([dir])).toBe(empty)
   })
 
+  test('a staged file counts as if it were in place', async () => {
+    const dir = tempDir()
+    const { of } = createFingerprint()
+    writeFileSync(join(dir, 'a'), 'old')
+    writeFileSync(join(dir, 'staged'), 'new')
+    const staged = await of([{ path: join(dir, 'a'), readPath: join(dir, 'staged') }])
+    expect(await of([join(dir, 'a')])).not.toBe(staged)
+    renameSync(join(dir, 'staged'), join(dir, 'a'))
+    expect(await of([join(dir, 'a')])).toBe(staged)
+  })
+
   test('a missing file is part of it', async () => {
     const path = join(tempDir(), 'later')
     const { of } = createFingerprint()
