@@ -51,102 +51,108 @@ export async function startMetadataServer(
   options: { tree?: AnswerMap; self?: AnswerMap } = {},
 ): Promise<MetadataServer> {
   const self = new Map<string, AnswerMap>(options.self ? [['127.0.0.1', options.self]] : [])
+  const waiters = createWaiters()
   const requests: { url: string; accept: string }[] = []
-  const sockets = new Set<Socket>()
-  const waiting = new Set<() => void>()
   let tree = options.tree ?? metadataTree([])
   let generation = 20
   let broken: { kind: MetadataFault; path: RegExp } | undefined
 
-  const version = () => `${generation}-${DIGEST}`
-  const reload = () => {
-    generation++
-    for (const answer of [...waiting]) answer()
+  const answers = (caller = ''): AnswerMap => {
+    const mine = self.get(caller)
+    return { ...tree, version: `${generation}-${DIGEST}`, ...(mine ? { self: mine } : {}) }
   }
-
-  const http = createServer((request, response) => {
-    const url = new URL(request.url ?? '/', 'http://metadata')
+  const respond = (request: IncomingMessage, response: ServerResponse) => {
     requests.push({ url: request.url ?? '', accept: request.headers.accept ?? '' })
     if (broken?.path.test(request.url ?? '')) return sendFault(broken.kind, response)
-    const path = url.pathname.split('/').filter(Boolean).map(decodeURIComponent)
-    if (path.length === 2 && path[1] === 'version' && url.searchParams.get('wait') === 'true') {
-      return waitForVersion(request, response, path, url.searchParams)
-    }
-    send(request, response, answerTo(request, path))
-  })
-
-  function answerTo(request: IncomingMessage, path: string[]): Answer | undefined {
-    const [wanted, ...rest] = path
-    if (wanted === undefined) return METADATA_VERSIONS.map((name) => ({ name }))
-    if (!isMetadataVersion(wanted)) return undefined
-    if (server.longPoll === 'missing' && rest[0] === 'version') return undefined
-    const mine = self.get(request.socket.remoteAddress ?? '')
-    const answers = { ...tree, version: version(), ...(mine ? { self: mine } : {}) }
-    return lookUp(inVersion(answers, wanted), rest)
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://metadata')
+    const path = pathname.split('/').filter(Boolean).map(decodeURIComponent)
+    const missing = path[1] === 'version' && server.longPoll === 'missing'
+    const answer = () =>
+      send(request, response, missing ? undefined : find(answers(request.socket.remoteAddress), path))
+    const waits = path[1] === 'version' && searchParams.get('wait') === 'true' && server.longPoll === 'works'
+    if (waits && searchParams.get('value') === answers()['version']) waiters.add(response, searchParams, answer)
+    else answer()
   }
-
-  function waitForVersion(
-    request: IncomingMessage,
-    response: ServerResponse,
-    path: string[],
-    query: URLSearchParams,
-  ): void {
-    const differs = query.get('value') !== version()
-    if (differs || server.longPoll !== 'works') {
-      send(request, response, answerTo(request, path))
-      return
-    }
-    const answer = () => {
-      clearTimeout(timer)
-      waiting.delete(answer)
-      if (!response.destroyed) send(request, response, answerTo(request, path))
-    }
-    const maxWaitS = Math.min(Number(query.get('maxWait') ?? 60) || 60, 120)
-    const timer = setTimeout(answer, maxWaitS * 1000)
-    waiting.add(answer)
-    response.once('close', () => {
-      clearTimeout(timer)
-      waiting.delete(answer)
-    })
-  }
+  const listener = await listen(respond)
 
   const server: MetadataServer = {
-    host: '',
+    host: listener.host,
     get tree() {
       return tree
     },
     set(next) {
       tree = next
-      reload()
+      server.reload()
     },
     self,
     setSelf(next, callerAddress = '127.0.0.1') {
       if (next) self.set(callerAddress, next)
       else self.delete(callerAddress)
-      reload()
+      server.reload()
     },
-    reload,
+    reload() {
+      generation++
+      waiters.answerAll()
+    },
     longPoll: 'works',
     fault(kind, path = /./) {
       broken = kind === undefined ? undefined : { kind, path }
-      if (kind === 'down') for (const socket of sockets) socket.destroy()
+      if (kind === 'down') listener.dropAll()
     },
     requests,
     get waiting() {
-      return waiting.size
+      return waiters.count()
     },
-    async close() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => http.close(resolve))
-    },
+    close: listener.close,
   }
+  return server
+}
 
-  http.on('connection', (socket) => {
+function find(answers: AnswerMap, [version, ...path]: readonly string[]): Answer | undefined {
+  if (version === undefined) return METADATA_VERSIONS.map((name) => ({ name }))
+  return isMetadataVersion(version) ? lookUp(inVersion(answers, version), path) : undefined
+}
+
+async function listen(respond: (request: IncomingMessage, response: ServerResponse) => void) {
+  const sockets = new Set<Socket>()
+  const http = createServer(respond).on('connection', (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
   await new Promise<void>((resolve, reject) => http.once('error', reject).listen(0, '127.0.0.1', resolve))
-  return Object.defineProperty(server, 'host', { value: `127.0.0.1:${(http.address() as AddressInfo).port}` })
+  const dropAll = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  const close = async () => {
+    dropAll()
+    await new Promise((resolve) => http.close(resolve))
+  }
+  return { host: `127.0.0.1:${(http.address() as AddressInfo).port}`, dropAll, close }
+}
+
+/** Those who wait for a new version, each until its time is up or it hangs up. */
+function createWaiters() {
+  const waiting = new Set<() => void>()
+  return {
+    count: () => waiting.size,
+    answerAll() {
+      for (const answer of [...waiting]) answer()
+    },
+    add(response: ServerResponse, query: URLSearchParams, answer: () => void) {
+      const leave = () => {
+        clearTimeout(timer)
+        waiting.delete(answerOnce)
+      }
+      const answerOnce = () => {
+        leave()
+        if (!response.destroyed) answer()
+      }
+      const maxWaitS = Math.min(Number(query.get('maxWait') ?? 60) || 60, 120)
+      const timer = setTimeout(answerOnce, maxWaitS * 1000)
+      waiting.add(answerOnce)
+      response.once('close', leave)
+    },
+  }
 }
 
 /** JSON for those who ask for it, though the reply says text/plain all the same. */
