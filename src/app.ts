@@ -112,7 +112,7 @@ export function createApp(settings: Settings, context: AppContext): App {
 }
 
 /** Certificates and the like from Rancher's metadata, where that is a source. */
-const metadataFor = ({ sources, metadata }: Settings): { metadata?: MetadataValues } =>
+export const metadataFor = ({ sources, metadata }: Settings): { metadata?: MetadataValues } =>
   sources.includes('rancher-metadata') && !metadata.disabled ? { metadata: createMetadataLookups(metadata) } : {}
 
 /**

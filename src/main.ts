@@ -30,9 +30,12 @@ program
   .action(() => serve('drive'))
 program
   .command('generate')
-  .alias('generate-maps')
   .description('follow, render and publish only; another process reloads the proxy')
   .action(() => serve('publish'))
+program
+  .command('generate-maps')
+  .description('the same under its old name, from rancher-metadata unless told otherwise')
+  .action(() => serve('publish', true))
 program
   .command('haproxy')
   .description('supervise HAProxy on files that somebody else renders: start, watch, check, reload')
@@ -88,11 +91,11 @@ function collect(text: string, known: Map<string, string>): Map<string, string> 
   return new Map(known).set(text.slice(0, split), text.slice(split + 1))
 }
 
-async function load(): Promise<LoadedConfig> {
+async function load(isPredecessor = false): Promise<LoadedConfig> {
   const { loadConfig } = await import('./config/load.js')
   const { config, set, proxy, domain, logLevel } = program.opts()
   const named = Object.entries({ proxy, domain, 'log.level': logLevel }).filter(([, value]) => value !== undefined)
-  return loadConfig({ env: process.env, flags: new Map([...set, ...named]), file: config })
+  return loadConfig({ env: process.env, flags: new Map([...set, ...named]), file: config, isPredecessor })
 }
 
 async function context(settings: LoadedConfig['settings']) {
@@ -100,8 +103,8 @@ async function context(settings: LoadedConfig['settings']) {
   return { log: createLogger(settings.log), clock: systemClock, signal: new AbortController().signal }
 }
 
-async function serve(duty: 'drive' | 'publish'): Promise<void> {
-  const { settings } = await load()
+async function serve(duty: 'drive' | 'publish', isPredecessor = false): Promise<void> {
+  const { settings } = await load(isPredecessor)
   const [{ createApp }, { preflight }] = await Promise.all([import('./app.js'), import('./config/preflight.js')])
   await preflight(settings, { plans: true, supervises: false })
   await until(createApp(settings, { ...(await context(settings)), duty }))

@@ -1,5 +1,5 @@
 import { watch } from 'chokidar'
-import { type App, startServer } from '../app.js'
+import { type App, metadataFor, startServer } from '../app.js'
 import type { Settings } from '../config/schema.js'
 import { createAlarm } from '../lib/alarm.js'
 import { createBackoff } from '../lib/backoff.js'
@@ -15,7 +15,7 @@ import { VERSION } from '../version.js'
  * beside it, say). A change is checked and loaded; a bad one is told and HAProxy keeps what it has.
  */
 export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logger; clock: Clock }): App {
-  const proxy = createHaproxy(settings, { log, clock, duty: 'drive' })
+  const proxy = createHaproxy(settings, { log, clock, duty: 'drive', ...metadataFor(settings) })
   const stopping = new AbortController()
   const backoff = createBackoff({ firstMs: 500, maxMs: 10_000 })
   const startedAt = clock.now()
@@ -73,6 +73,7 @@ export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logg
       const server = await startServer(settings, snapshot, log)
       stopServer = () => server.stop()
       watcher.add([...proxy.watched()])
+      await proxy.start?.(stopping.signal)
       ended = follow()
     },
     async stop() {

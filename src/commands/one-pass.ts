@@ -20,6 +20,5 @@ export async function onePass(
 ): Promise<OnePass> {
   const lists = await Promise.all(createSources(settings, { log }).map((source) => source.list(signal)))
   const proxies = createProxies(settings, { log, clock, duty: 'publish' })
-  for (const proxy of proxies) await proxy.start?.(signal)
   return { plan: createPlanner(settings)(lists.flat()), proxies }
 }

@@ -22,6 +22,8 @@ export interface ConfigInputs {
   readonly flags?: ReadonlyMap<string, string>
   /** `--config`; must exist when given. */
   readonly file?: string | undefined
+  /** The command is one of predecessor 1's, whose users set no `sources`. */
+  readonly isPredecessor?: boolean
 }
 
 /** Looked for when neither `--config` nor HOSTLER_CONFIG names a file. */
@@ -38,9 +40,10 @@ const SERVICE_VARIABLE =
  * Reads every setting: flags over environment over file over defaults.
  * @throws HostlerError `CONFIG` with one line per mistake.
  */
-export function loadConfig({ env, flags = new Map(), file }: ConfigInputs): LoadedConfig {
+export function loadConfig({ env, flags = new Map(), file, isPredecessor = false }: ConfigInputs): LoadedConfig {
   const mistakes: string[] = []
   const layers = [
+    ...predecessorLayer(env, isPredecessor),
     ...fileLayer(file ?? (env[FILE_VARIABLE] || undefined), mistakes),
     ...environmentLayer(env, mistakes),
     ...flagLayer(flags, mistakes),
@@ -66,6 +69,14 @@ interface Given {
 }
 
 const entryOf = (key: string): SettingEntry | undefined => catalogue.find((entry) => entry.key === key)
+
+/** rancher-haproxy had one source and no setting for it: its variables and commands speak for that source. */
+function* predecessorLayer(env: ConfigInputs['env'], isPredecessor: boolean): Generator<Given> {
+  const variable = ['RANCHER_API_HOST', 'RANCHER_API_VERSION'].find((name) => (env[name] ?? '') !== '')
+  const origin = variable === undefined ? 'generate-maps' : `env ${variable}`
+  if (isPredecessor || variable !== undefined)
+    yield { key: 'sources', value: 'rancher-metadata', origin, secret: false }
+}
 
 function* fileLayer(path: string | undefined, mistakes: string[]): Generator<Given> {
   const chosen = path ?? DEFAULT_FILES.find((candidate) => existsSync(candidate))
