@@ -5,7 +5,7 @@ import type { Container } from './docker/container.js'
 import { type Endpoint, parseEndpoint, sourceNames } from './docker/endpoint.js'
 import { watchEngine } from './docker/follow.js'
 import { ownContainerIds, readSurroundings, type Surroundings } from './docker/own-container.js'
-import { createTracker } from './docker/tracker.js'
+import { Tracker } from './docker/tracker.js'
 import type { Source, SourceContext } from './source.js'
 
 export interface DockerSourceSettings extends Pick<Settings, 'docker'> {
@@ -40,16 +40,16 @@ function createDockerSource(
   const clock = context.clock ?? systemClock
   const log = context.log.child({ source: name })
   const client = createEngineClient(endpoint)
-  const tracker = createTracker({
+  const tracker = new Tracker({
     ...{ source: name, client, isRelevant, clock, log },
-    isProxy: proxyMatcher(
-      docker.proxyContainer || haproxy?.container || '',
-      context.surroundings ?? readSurroundings(),
-    ),
     rules: {
       reach: docker.reach,
       address: docker.address,
       remoteHost: endpoint.kind === 'tcp' ? endpoint.host : undefined,
+      isProxy: proxyMatcher(
+        docker.proxyContainer || haproxy?.container || '',
+        context.surroundings ?? readSurroundings(),
+      ),
     },
   })
   return {

@@ -18,7 +18,8 @@ export interface Inspections {
 
 export interface InspectionDeps {
   readonly client: EngineClient
-  found(container: Container, signal: AbortSignal): Promise<void>
+  /** @param isCurrent false once the container was removed meanwhile */
+  found(container: Container, isCurrent: () => boolean, signal: AbortSignal): Promise<void>
   gone(id: string): void
   readonly log: Logger
 }
@@ -51,7 +52,7 @@ export function createInspections({ client, found, gone, log }: InspectionDeps):
       try {
         const container = await read(id, signal)
         if (inspection.cancelled) return
-        if (container) await found(container, signal)
+        if (container) await found(container, () => !inspection.cancelled, signal)
         else gone(id)
         done()
       } catch (error) {

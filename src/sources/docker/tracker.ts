@@ -8,35 +8,15 @@ import { withDeadline } from './deadline.js'
 import type { EngineEvent } from './events.js'
 import { createInspections } from './inspections.js'
 import { createLedger } from './ledger.js'
+import { createNeighbourhood, type Neighbourhood, type NeighbourhoodRules } from './neighbourhood.js'
 import { isStopping, type KillMark, signalNumber } from './stopping.js'
-import { createVantage, toInstance, type VantageRules } from './vantage.js'
-
-/**
- * What is known of one engine's containers, kept by full passes (`list`) and by events.
- *
- * INVARIANTS
- * - A list answer says nothing about a container that was inspected, or had an event, while the list was under way:
- *   the engine may have written that line before. (It also lists a container as running for a while after `die`.)
- * - Of two list answers the one that was asked for later wins, in whichever order they arrive.
- * - At most one inspect per container is under way; events meanwhile lead to exactly one more.
- */
-export interface Tracker {
-  list(signal: AbortSignal): Promise<readonly Instance[]>
-  /** At most one inspect, which ends with `signal`; calls `changed` when something is different. */
-  handle(event: EngineEvent, changed: () => void, signal: AbortSignal): void
-  /** Everything now known. */
-  snapshot(): readonly Instance[]
-  /** Resolves when no inspect that an event asked for is under way. */
-  settled(): Promise<void>
-}
+import { toInstance } from './vantage.js'
 
 export interface TrackerDeps {
   readonly source: string
   readonly client: EngineClient
   readonly isRelevant: (labels: Readonly<Record<string, string>>) => boolean
-  /** Whether that container is the proxy's. */
-  readonly isProxy: (container: Container) => boolean
-  readonly rules: Omit<VantageRules, 'rootless'>
+  readonly rules: NeighbourhoodRules
   readonly clock: Clock
   readonly log: Logger
 }
@@ -44,143 +24,151 @@ export interface TrackerDeps {
 /** How long a full pass waits for inspects that were under way, so that it tells what they found. */
 const SETTLE_MS = 2000
 
-export function createTracker(deps: TrackerDeps): Tracker {
-  const { source, client, clock } = deps
-  const ledger = createLedger()
-  const marks = new Map<string, KillMark>()
-  /** Containers whose network one of ours uses, by the id or name that it uses them by. */
-  const neighbours = new Map<string, Container>()
-  const passes = new Set<Set<string>>()
-  let [startedPasses, newestPass] = [0, 0]
-  let proxy: Container | undefined
-  let rootless: boolean | undefined
-  let vantage = createVantage({ ...deps.rules, rootless: false }, undefined)
-  const inspections = createInspections({ client, found: accept, gone: forget, log: deps.log })
+/**
+ * What is known of one engine's containers, kept by full passes (`list`) and by events (`handle`).
+ *
+ * INVARIANTS
+ * - A list answer says nothing about a container that was being inspected or had an event while the list was under way:
+ *   the engine may have written that line before. (Docker also lists a container as running for a while after `die`.)
+ * - Of two list answers the one that was asked for later wins, in whichever order they arrive.
+ * - At most one inspect per container is under way; events meanwhile lead to exactly one more.
+ */
+export class Tracker {
+  readonly #deps: TrackerDeps
+  readonly #ledger = createLedger()
+  readonly #neighbourhood: Neighbourhood
+  readonly #inspections: ReturnType<typeof createInspections>
+  readonly #marks = new Map<string, KillMark>()
+  /** Of each list that is under way: the containers that it says nothing about. */
+  readonly #passes = new Set<Set<string>>()
+  #startedPasses = 0
+  #newestPass = 0
+  #rootless: boolean | undefined
 
-  function put(container: Container): void {
-    const stopping = isStopping(container, marks.get(container.id), clock.elapsed())
-    if (!stopping && container.state !== 'running') marks.delete(container.id)
-    const joined = neighbours.get(joinedContainer(container) ?? '')
-    ledger.put(container, toInstance(container, { source, vantage, joined, stopping }))
+  constructor(deps: TrackerDeps) {
+    this.#deps = deps
+    this.#neighbourhood = createNeighbourhood(deps.rules)
+    if (deps.rules.reach !== 'auto' || deps.rules.remoteHost !== undefined) this.#rootless = false
+    this.#inspections = createInspections({
+      ...{ client: deps.client, log: deps.log },
+      found: (container, isCurrent, signal) => this.#found(container, isCurrent, signal),
+      gone: (id) => this.#forget(id),
+    })
   }
 
-  function forget(id: string): void {
-    ledger.remove(id)
-    marks.delete(id)
+  /** Everything now known, sorted by id; the same array while nothing changed. */
+  snapshot(): readonly Instance[] {
+    return this.#ledger.snapshot()
   }
 
-  function putAgain(concerns: (container: Container) => boolean): void {
-    for (const container of [...ledger.containers()]) if (concerns(container)) put(container)
+  /** Resolves when no inspect that an event asked for is under way. */
+  settled(): Promise<void> {
+    return this.#inspections.settled()
   }
 
-  /** Looks from where the proxy is now. */
-  function look(): void {
-    vantage = createVantage({ ...deps.rules, rootless: rootless === true }, networkOwner(proxy))
-  }
-
-  function networkOwner(container: Container | undefined): Container | undefined {
-    const reference = container && joinedContainer(container)
-    return reference === undefined ? container : neighbours.get(reference)
-  }
-
-  /** Takes what an inspect found. */
-  async function accept(container: Container, signal: AbortSignal): Promise<void> {
-    if (proxy?.id === container.id) {
-      proxy = container
-      look()
-      putAgain(() => true)
-    }
-    for (const [reference, neighbour] of neighbours) {
-      if (neighbour.id !== container.id) continue
-      neighbours.set(reference, container)
-      putAgain((other) => joinedContainer(other) === reference)
-    }
-    if (!deps.isRelevant(container.labels)) return
-    await meet(joinedContainer(container), signal)
-    put(container)
-  }
-
-  async function meet(reference: string | undefined, signal: AbortSignal): Promise<void> {
-    if (reference === undefined || neighbours.has(reference)) return
-    const neighbour = await inspections.once(reference, signal)
-    if (neighbour) neighbours.set(reference, neighbour)
-  }
-
-  function apply(census: Census, touched: ReadonlySet<string>): void {
-    proxy = census.find(deps.isProxy)
-    const present = new Set(census.ours.map(({ id }) => id))
-    const references = [proxy, ...census.ours, ...ledger.containers()].map((one) => one && joinedContainer(one))
-    neighbours.clear()
-    for (const reference of new Set(references)) {
-      const neighbour = reference && census.find(({ id, name }) => id === reference || name === reference)
-      if (reference && neighbour) neighbours.set(reference, neighbour)
-    }
-    look()
-    for (const { id } of [...ledger.containers()]) if (!present.has(id) && !touched.has(id)) forget(id)
-    for (const container of census.ours) if (!touched.has(container.id)) put(container)
-    putAgain(({ id }) => touched.has(id))
-  }
-
-  async function list(signal: AbortSignal): Promise<readonly Instance[]> {
+  /** A full pass. @throws HostlerError when the whole truth cannot be had */
+  async list(signal: AbortSignal): Promise<readonly Instance[]> {
     signal.throwIfAborted()
-    const number = ++startedPasses
-    const touched = new Set(inspections.ids())
-    passes.add(touched)
+    const number = ++this.#startedPasses
+    const touched = new Set(this.#inspections.ids())
+    this.#passes.add(touched)
     try {
-      if (rootless === undefined && needsRootless(deps.rules)) rootless = await client.isRootless(signal)
-      const census = await takeCensus({ ...deps, known: ledger.container }, signal)
-      if (number > newestPass) {
-        newestPass = number
-        apply(census, touched)
+      this.#rootless ??= await this.#deps.client.isRootless(signal)
+      const census = await takeCensus({ ...this.#deps, known: this.#ledger.container }, signal)
+      if (number > this.#newestPass) {
+        this.#newestPass = number
+        this.#take(census, touched)
       }
     } finally {
-      passes.delete(touched)
+      this.#passes.delete(touched)
     }
-    await withDeadline({ timeoutMs: SETTLE_MS, what: 'settling' }, signal, inspections.settled).catch(() => undefined)
+    const settling = { timeoutMs: SETTLE_MS, what: 'settling' }
+    await withDeadline(settling, signal, () => this.settled()).catch(() => undefined)
     signal.throwIfAborted()
-    return ledger.snapshot()
+    return this.snapshot()
   }
 
-  function inspect(id: string, changed: () => void, signal: AbortSignal): void {
-    for (const touched of passes) touched.add(id)
-    inspections.ask(id, changed, signal)
-  }
-
-  function handle({ action, id, attributes }: EngineEvent, changed: () => void, signal: AbortSignal): void {
-    const concerns = ledger.container(id) || isNeighbour(id) || inspections.has(id) || deps.isRelevant(attributes)
-    if (!concerns) return
-    if (action === 'destroy') remove(id)
-    else if (action === 'kill') killed(id, attributes['signal'] ?? '', changed, signal)
+  /** At most one inspect, which ends with `signal`; calls `changed` when something may be different. */
+  handle(event: EngineEvent, changed: () => void, signal: AbortSignal): void {
+    const { action, id, attributes } = event
+    if (!this.#concerns(event)) return
+    if (action === 'destroy') this.#destroyed(id)
+    else if (action === 'kill') this.#killed(id, attributes['signal'] ?? '', () => this.#inspect(id, changed, signal))
     else {
-      if (action === 'start' || action === 'die') marks.delete(id)
-      const known = ledger.container(id)
-      if (action === 'die' && known) put(died(known))
-      inspect(id, changed, signal)
+      if (action === 'start' || action === 'die') this.#marks.delete(id)
+      const known = this.#ledger.container(id)
+      // Docker answers no inspect until it has taken the network apart; traffic must not wait for that.
+      if (action === 'die' && known) this.#put(died(known))
+      this.#inspect(id, changed, signal)
     }
     changed()
   }
 
-  const isNeighbour = (id: string): boolean =>
-    proxy?.id === id || [...neighbours.values()].some((neighbour) => neighbour.id === id)
-
-  function remove(id: string): void {
-    for (const touched of passes) touched.add(id)
-    inspections.cancel(id)
-    forget(id)
+  /** An event's attributes hold the container's labels. */
+  #concerns({ id, attributes }: EngineEvent): boolean {
+    if (this.#ledger.container(id) || this.#inspections.has(id) || this.#neighbourhood.includes(id)) return true
+    return this.#deps.isRelevant(attributes)
   }
 
-  function killed(id: string, signalText: string, changed: () => void, signal: AbortSignal): void {
+  #inspect(id: string, changed: () => void, signal: AbortSignal): void {
+    for (const touched of this.#passes) touched.add(id)
+    this.#inspections.ask(id, changed, signal)
+  }
+
+  #destroyed(id: string): void {
+    for (const touched of this.#passes) touched.add(id)
+    this.#inspections.cancel(id)
+    this.#forget(id)
+  }
+
+  #killed(id: string, signalText: string, inspect: () => void): void {
     const number = signalNumber(signalText)
-    const known = ledger.container(id)
+    const known = this.#ledger.container(id)
     if (number === undefined || !known) return
-    const now = clock.elapsed()
-    if (!isStopping(known, marks.get(id), now)) marks.set(id, { signal: number, at: now })
-    put(known)
-    if (!known.stop) inspect(id, changed, signal)
+    const now = this.#deps.clock.elapsed()
+    if (!isStopping(known, this.#marks.get(id), now)) this.#marks.set(id, { signal: number, at: now })
+    this.#put(known)
+    // Only inspecting tells its stop signal and how long it may take.
+    if (!known.stop) inspect()
   }
 
-  return { list, handle, snapshot: ledger.snapshot, settled: inspections.settled }
-}
+  async #found(container: Container, isCurrent: () => boolean, signal: AbortSignal): Promise<void> {
+    const looksDifferent = this.#neighbourhood.update(container)
+    if (looksDifferent) this.#putAgain(looksDifferent)
+    if (!this.#deps.isRelevant(container.labels)) return
+    const reference = joinedContainer(container)
+    if (reference !== undefined && !this.#neighbourhood.has(reference)) {
+      const owner = await this.#inspections.once(reference, signal)
+      if (owner) this.#neighbourhood.add(reference, owner)
+    }
+    if (isCurrent()) this.#put(container)
+  }
 
-const needsRootless = ({ reach, remoteHost }: TrackerDeps['rules']): boolean =>
-  reach === 'auto' && remoteHost === undefined
+  #take(census: Census, touched: ReadonlySet<string>): void {
+    const present = new Set(census.ours.map(({ id }) => id))
+    for (const { id } of [...this.#ledger.containers()]) {
+      if (!present.has(id) && !touched.has(id)) this.#forget(id)
+    }
+    this.#neighbourhood.survey(census, [...census.ours, ...this.#ledger.containers()], this.#rootless === true)
+    for (const container of census.ours) if (!touched.has(container.id)) this.#put(container)
+    this.#putAgain(({ id }) => touched.has(id))
+  }
+
+  #putAgain(concerns: (container: Container) => boolean): void {
+    for (const container of [...this.#ledger.containers()]) if (concerns(container)) this.#put(container)
+  }
+
+  #put(container: Container): void {
+    const { source, clock } = this.#deps
+    const stopping = isStopping(container, this.#marks.get(container.id), clock.elapsed())
+    if (!stopping && container.state !== 'running') this.#marks.delete(container.id)
+    const { vantage } = this.#neighbourhood
+    const joined = this.#neighbourhood.ownerOf(container)
+    this.#ledger.put(container, toInstance(container, { source, vantage, joined, stopping }))
+  }
+
+  #forget(id: string): void {
+    this.#ledger.remove(id)
+    this.#marks.delete(id)
+  }
+}

@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http'
+import { Agent, type IncomingMessage } from 'node:http'
+import { Agent as TlsAgent } from 'node:https'
 import Dockerode from 'dockerode'
 import { HostlerError } from '../../lib/errors.js'
 import { printable } from '../../lib/printable.js'
@@ -49,10 +50,12 @@ export function createDockerode(endpoint: Endpoint): Dockerode {
   }
 }
 
-function optionsOf(endpoint: Endpoint): Dockerode.DockerOptions {
-  if (endpoint.kind === 'unix') return { socketPath: endpoint.path }
+function optionsOf(endpoint: Endpoint): Dockerode.DockerOptions & { agent: Agent } {
+  // A kept connection may have been closed at the other end, and the request on it would fail for nothing.
+  if (endpoint.kind === 'unix') return { socketPath: endpoint.path, agent: new Agent() }
   const { host, port, tls } = endpoint
-  return { host, port, protocol: tls ? 'https' : 'http', ...tls }
+  if (!tls) return { host, port, protocol: 'http', agent: new Agent() }
+  return { host, port, protocol: 'https', agent: new TlsAgent(), ...tls }
 }
 
 /** @throws HostlerError `DOCKER_ANSWER` for an error status, a body larger than `maxBytes`, or one that is no JSON. */
