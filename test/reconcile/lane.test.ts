@@ -1,0 +1,183 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { silentLogger } from '../../src/lib/logger.js'
+import type { Plan } from '../../src/model/plan.js'
+import { createPlanner } from '../../src/model/planner.js'
+import type { Applied, CheckResult, Proxy } from '../../src/proxies/proxy.js'
+import { createPublisher } from '../../src/publish/publisher.js'
+import { createLane, type RoundOutcome } from '../../src/reconcile/lane.js'
+import { createFakeClock } from '../support/clock.js'
+import { instance, rules } from '../support/instances.js'
+import { tempDir } from '../support/temp.js'
+import { until } from '../support/wait.js'
+
+const running: { end(): Promise<void> }[] = []
+afterEach(async () => {
+  for (const lane of running.splice(0)) await lane.end()
+})
+
+/** A proxy whose verdicts the test decides; it lists the plan's backends in one file. */
+function setUp() {
+  const root = tempDir()
+  const path = join(root, 'backends')
+  const proxy = {
+    name: 'fake',
+    root,
+    checks: 0,
+    applies: 0,
+    verdict: (_: string): CheckResult => ({ ok: true }),
+    outcome: async (): Promise<Applied> => ({ how: 'reload', ms: 1 }),
+    render: (plan: Plan) => [{ path, content: `${plan.backends.map(({ name }) => name).join(' ')}\n` }],
+    async check(staged: { files: readonly { stagedPath: string }[] }) {
+      proxy.checks++
+      return proxy.verdict(readFileSync(staged.files[0]?.stagedPath ?? '', 'utf8'))
+    },
+    async apply() {
+      proxy.applies++
+      return proxy.outcome()
+    },
+    context: () => ({}),
+    watched: () => [],
+    describe: () => ({}),
+  }
+  const clock = createFakeClock()
+  const publisher = createPublisher({ root, log: silentLogger() })
+  const outcomes: RoundOutcome[] = []
+  const lane = createLane({
+    proxy: proxy as Proxy,
+    publisher,
+    log: silentLogger(),
+    clock,
+    done: (outcome) => outcomes.push(outcome),
+  })
+  const stopping = new AbortController()
+  const planner = createPlanner(rules)
+  let plan: Plan | undefined
+  const run = lane.run(() => plan, stopping.signal)
+  running.push({
+    async end() {
+      stopping.abort()
+      await run
+      await publisher.close()
+    },
+  })
+  const known = new Map<string, ReturnType<typeof instance>>()
+  const want = (...names: string[]) => {
+    plan = planner(names.map((name) => known.get(name) ?? known.set(name, instance(name, { port: '80' })).get(name)!))
+    lane.nudge(clock.elapsed())
+  }
+  const content = () => readFileSync(path, 'utf8').trim()
+  const rounds = (count: number) => until(`${count} rounds have ended`, () => outcomes.length >= count)
+  return { proxy, lane, clock, want, content, outcomes, rounds }
+}
+
+describe('a proxy’s lane', () => {
+  test('publishes what passed the check, then applies it', async () => {
+    const { proxy, lane, want, content, rounds } = setUp()
+    want('a', 'b')
+    await rounds(1)
+    expect(content()).toBe('a b')
+    expect(proxy).toMatchObject({ checks: 1, applies: 1 })
+    expect(lane.state()).toMatchObject({ settled: true, applies: { reload: 1 }, failures: 0 })
+  })
+
+  test('leaves out a backend that the proxy refuses, and takes it back when it has changed', async () => {
+    const { proxy, lane, want, content, rounds } = setUp()
+    proxy.verdict = (text) =>
+      text.includes('bad') ? { ok: false, message: 'bad is bad', culprits: ['bad'] } : { ok: true }
+    want('a', 'bad', 'c')
+    await rounds(1)
+    expect(content()).toBe('a c')
+    expect(lane.state().refused).toEqual([{ backend: 'bad', reason: 'bad is bad' }])
+    want('a', 'bad', 'c', 'd')
+    await rounds(2)
+    expect(content()).toBe('a c d')
+    proxy.verdict = () => ({ ok: true })
+    want('a')
+    await rounds(3)
+    want('a', 'bad')
+    await rounds(4)
+    expect(content()).toBe('a bad')
+    expect(lane.state().refused).toEqual([])
+  })
+
+  test('a refusal that names nobody leaves the old files, and is tried again', async () => {
+    const { proxy, lane, clock, want, content, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    proxy.verdict = () => ({ ok: false, message: 'the base is broken', culprits: [] })
+    want('a', 'b')
+    await rounds(2)
+    expect(content()).toBe('a')
+    expect(lane.state()).toMatchObject({ error: expect.stringContaining('the base is broken'), failures: 1 })
+    proxy.verdict = () => ({ ok: true })
+    await until('the lane waits before it tries again', () => clock.sleepers() > 0)
+    await clock.pass(60_000)
+    await rounds(3)
+    expect(content()).toBe('a b')
+    expect(lane.state().error).toBeUndefined()
+  })
+
+  test('takes the files back when the proxy does not load them, and tries again though nothing changed', async () => {
+    const { proxy, lane, clock, want, content, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    proxy.outcome = async () => {
+      throw new Error('port 80 is taken')
+    }
+    want('a', 'b')
+    await rounds(2)
+    expect(content()).toBe('a')
+    expect(lane.state().error).toBe('port 80 is taken')
+    proxy.outcome = async () => ({ how: 'reload', ms: 1 })
+    await until('the lane waits before it tries again', () => clock.sleepers() > 0)
+    await clock.pass(60_000)
+    await rounds(3)
+    expect(content()).toBe('a b')
+  })
+
+  test('changes that arrive during a round become exactly one next round', async () => {
+    const { proxy, want, content, rounds } = setUp()
+    let release: () => void = () => undefined
+    proxy.outcome = () => new Promise((resolve) => (release = () => resolve({ how: 'reload', ms: 1 })))
+    want('a')
+    await until('the first round applies', () => proxy.applies === 1)
+    for (const names of [['a', 'b'], ['b'], ['b', 'c'], ['c', 'd']]) want(...names)
+    release()
+    await until('the second round applies', () => proxy.applies === 2)
+    release()
+    await rounds(2)
+    expect(content()).toBe('c d')
+    expect(proxy.applies).toBe(2)
+  })
+
+  test('a file that somebody else changed is put right', async () => {
+    const { proxy, lane, want, content, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    const { writeFileSync } = await import('node:fs')
+    writeFileSync(join(proxy.root, 'backends'), 'vandal\n')
+    lane.nudge()
+    await rounds(2)
+    expect(content()).toBe('a')
+  })
+
+  test('a template that is broken keeps the last good output and says why', async () => {
+    const { proxy, lane, want, content, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    const { render } = proxy
+    proxy.render = () => {
+      throw new Error('template x.hbs line 3: no')
+    }
+    want('a', 'b')
+    await rounds(2)
+    expect(content()).toBe('a')
+    expect(lane.state().error).toBe('template x.hbs line 3: no')
+    proxy.render = render
+    lane.nudge()
+    await rounds(3)
+    expect(content()).toBe('a b')
+  })
+})

@@ -1,0 +1,128 @@
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { silentLogger } from '../../src/lib/logger.js'
+import type { Instance } from '../../src/model/instance.js'
+import { createPlanner } from '../../src/model/planner.js'
+import { createFactCache } from '../../src/reconcile/fact-cache.js'
+import { createReconciler } from '../../src/reconcile/reconciler.js'
+import type { Source, SourceEvents } from '../../src/sources/source.js'
+import { createFakeClock } from '../support/clock.js'
+import { instance, rules } from '../support/instances.js'
+import { tempDir } from '../support/temp.js'
+import { until } from '../support/wait.js'
+
+const stopping: AbortController[] = []
+afterEach(() => {
+  for (const controller of stopping.splice(0)) controller.abort()
+})
+
+/** A source that says what the test wants. */
+function fakeSource(name: string) {
+  let events: SourceEvents | undefined
+  const fake = {
+    name,
+    answer: (): readonly Instance[] => [],
+    report: (...instances: Instance[]) => {
+      fake.answer = () => instances
+      events?.report(instances)
+    },
+    fail: (message: string) => {
+      fake.answer = () => {
+        throw new Error(message)
+      }
+      events?.failed(new Error(message))
+    },
+    list: async () => fake.answer(),
+    watch: (given: SourceEvents, signal: AbortSignal) => {
+      events = given
+      return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+    },
+  }
+  return fake satisfies Source
+}
+
+function setUp(sources: Source[], dir = tempDir()) {
+  const clock = createFakeClock()
+  const reconciler = createReconciler({
+    sources,
+    makePlan: createPlanner(rules),
+    lanes: [],
+    cache: createFactCache({ dir, log: silentLogger() }),
+    pollIntervalMs: 10_000,
+    clock,
+    log: silentLogger(),
+  })
+  const controller = new AbortController()
+  stopping.push(controller)
+  void reconciler.run(controller.signal)
+  return { reconciler, clock, dir, hosts: () => reconciler.plan()?.routes.map(({ host }) => host.split('.')[0]) }
+}
+
+describe('reconciling sources', () => {
+  test('there is no plan before a source has told something', () => {
+    const docker = fakeSource('docker')
+    const { hosts } = setUp([docker])
+    expect(hosts()).toBeUndefined()
+    docker.report(instance('a', { port: '80' }))
+    expect(hosts()).toEqual(['a'])
+  })
+
+  test('a source that fails keeps its last good facts, and the others go on', async () => {
+    const [docker, file] = [fakeSource('docker'), fakeSource('file')]
+    const { hosts, reconciler } = setUp([docker, file])
+    docker.report(instance('a', { port: '80' }))
+    file.report(instance('b', { port: '80' }))
+    docker.fail('daemon is gone')
+    file.report(instance('c', { port: '80' }))
+    await until('the failure is noted', () => reconciler.sources()[0]?.error === 'daemon is gone')
+    expect(hosts()).toEqual(['a', 'c'])
+    docker.report(instance('d', { port: '80' }))
+    expect(hosts()).toEqual(['c', 'd'])
+    expect(reconciler.sources()[0]?.error).toBeUndefined()
+  })
+
+  test('a source that has neither answered nor failed holds the plan back, for its routes must not vanish', () => {
+    const [docker, file] = [fakeSource('docker'), fakeSource('file')]
+    const { hosts } = setUp([docker, file])
+    file.report(instance('b', { port: '80' }))
+    expect(hosts()).toBeUndefined()
+  })
+
+  test('a source that is down at start is remembered from an earlier run', async () => {
+    const first = [fakeSource('docker'), fakeSource('file')] as const
+    const before = setUp([...first])
+    first[0].report(instance('a', { port: '80' }))
+    first[1].report(instance('b', { port: '80' }))
+    const { readdirSync } = await import('node:fs')
+    await before.clock.pass(10_000)
+    await until(
+      'the facts are saved',
+      () => readdirSync(`${before.dir}/facts`).filter((name) => name.endsWith('.json')).length === 2,
+    )
+    stopping.pop()?.abort()
+
+    const [docker, file] = [fakeSource('docker'), fakeSource('file')]
+    const { hosts, reconciler } = setUp([docker, file], before.dir)
+    docker.fail('daemon is gone')
+    file.report(instance('b', { port: '80' }))
+    await until('the plan has both', () => hosts()?.join() === 'a,b')
+    expect(reconciler.sources()[0]).toMatchObject({ name: 'docker', instances: 1, error: 'daemon is gone' })
+  })
+
+  test('with every source down and nothing remembered there is no plan, so nothing is published', async () => {
+    const docker = fakeSource('docker')
+    const { hosts, reconciler } = setUp([docker])
+    docker.fail('daemon is gone')
+    await until('the failure is noted', () => reconciler.sources()[0]?.error !== undefined)
+    expect(hosts()).toBeUndefined()
+  })
+
+  test('a full pass comes every poll interval, whatever events say', async () => {
+    const docker = fakeSource('docker')
+    const { hosts, clock } = setUp([docker])
+    docker.report(instance('a', { port: '80' }))
+    docker.answer = () => [instance('b', { port: '80' })]
+    expect(hosts()).toEqual(['a'])
+    await clock.pass(10_000)
+    expect(hosts()).toEqual(['b'])
+  })
+})
