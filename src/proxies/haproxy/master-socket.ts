@@ -142,7 +142,7 @@ const MAX_LOG = 16_384
 
 /** `Success=1`, `--`, then the start-up log. Undefined when the reply does not say (2.6: it is empty). */
 export function parseReloadReply(reply: string): { ok: boolean; log: string } | undefined {
-  const match = /^Success=([01])\s*(?:\n--\n?)?([\s\S]*)$/.exec(reply.trimStart())
+  const match = /^Success=([01])[^\n]*(?:\n--(?:\n|$))?([\s\S]*)$/.exec(reply.trimStart())
   return match === null ? undefined : { ok: match[1] === '1', log: (match[2] ?? '').trim().slice(0, MAX_LOG) }
 }
 

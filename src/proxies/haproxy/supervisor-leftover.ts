@@ -82,7 +82,7 @@ export async function assertPortsFree(ports: readonly Port[], clock: Clock, sign
   const names = taken.map(({ port }) => port).join(', ')
   throw new HostlerError(
     'HAPROXY_PORT_TAKEN',
-    `Port ${names} is answered by another program already, so HAProxy was not started. Find it with \`ss -ltnp\` and stop it, or choose another port.`,
+    `Port ${names} is answered by another program already, so HAProxy was not told to listen there too. Find it with \`ss -ltnp\` and stop it, or choose another port.`,
   )
 }
 

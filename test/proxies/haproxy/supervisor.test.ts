@@ -95,6 +95,20 @@ describeWith(['haproxy'], 'supervisor', () => {
     expect(await ask(bench.url)).toBe('v1')
   })
 
+  test('a reload that adds a port that is known to be taken is not tried, so that nobody is refused meanwhile', async () => {
+    const bench = await createBench(tempDir())
+    const other = await createBench(tempDir())
+    let ports = [{ port: bench.port }]
+    const supervisor = supervise(bench, { ports: () => ports })
+    await supervisor.start(signal)
+    await takePort(other.port)
+    ports = [...ports, { port: other.port }]
+    await expect(supervisor.reload(signal)).rejects.toMatchObject({ code: 'HAPROXY_PORT_TAKEN' })
+    expect(supervisor.describe()).toMatchObject({ reloads: 0 })
+    ports = ports.slice(0, 1)
+    expect(await supervisor.reload(signal)).toMatchObject({ ok: true })
+  })
+
   test('four reloads at once take turns', async () => {
     const { supervisor } = await running()
     const results = await Promise.all([1, 2, 3, 4].map(() => supervisor.reload(signal)))
