@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import type { State } from '../../src/reconcile/state.js'
 import { until } from './wait.js'
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+/** The compiled program; HOSTLER_MAIN names an installed one to be tested instead. */
+const MAIN = process.env['HOSTLER_MAIN'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
 export interface RunningHostler {
   readonly child: ChildProcess
@@ -39,12 +40,16 @@ export function startHostler(args: readonly string[], env: Record<string, string
   child.stderr?.on('data', (chunk) => {
     output += chunk
   })
-  const ended = new Promise<number | string>((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal ?? 'gone')))
-  const address = () =>
-    until('hostler listens', () => {
-      if (child.exitCode !== null) throw new Error(`hostler ended with ${child.exitCode}:\n${output}`)
-      return /"listen":"([^"]+)"/.exec(output)?.[1]
-    })
+  const ended = new Promise<number | string>((resolve) =>
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 'gone')),
+  )
+  const address = async () => {
+    const listen = () => /"listen":"([^"]+)"/.exec(output)?.[1]
+    await until('hostler listens', () => listen() ?? child.exitCode !== null)
+    const found = listen()
+    if (found === undefined) throw new Error(`hostler ended with ${child.exitCode}:\n${output}`)
+    return found
+  }
   const get = async (path: string) => {
     const answer = await fetch(`http://${await address()}${path}`)
     return { status: answer.status, body: await answer.text() }
@@ -55,7 +60,11 @@ export function startHostler(args: readonly string[], env: Record<string, string
     get,
     state: async () => JSON.parse((await get('/api/state')).body) as State,
     async ready() {
-      await until(`hostler is ready; it says:\n${output}`, async () => (await get('/readyz')).status === 200, 15_000).catch((error) => {
+      await until(
+        `hostler is ready; it says:\n${output}`,
+        async () => (await get('/readyz')).status === 200,
+        15_000,
+      ).catch((error) => {
         throw new Error(`hostler did not become ready:\n${output}`, { cause: error })
       })
     },
@@ -71,7 +80,11 @@ export function startHostler(args: readonly string[], env: Record<string, string
 
 /** Runs a command of ours to its end. */
 export async function runHostler(args: readonly string[], env: Record<string, string>, cwd = join('/')) {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: cleanEnvironment(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: cleanEnvironment(env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => {
