@@ -58,9 +58,9 @@ export async function ask(url: string): Promise<string> {
   return body
 }
 
-function request(url: string, agent: Agent): Promise<{ status: number; body: string }> {
+function request(url: string, agent: Agent, headers = {}): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    get(url, { agent, timeout: 10_000 }, (response) => {
+    get(url, { agent, headers, timeout: 10_000 }, (response) => {
       let body = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => {
@@ -77,7 +77,7 @@ function request(url: string, agent: Agent): Promise<{ status: number; body: str
 }
 
 /** Clients with one keep-alive connection each that ask without pause, and count. */
-export function keepAliveClients(url: string, count: number) {
+export function keepAliveClients(url: string, count: number, headers: Readonly<Record<string, string>> = {}) {
   let running = true
   const failures: string[] = []
   let answered = 0
@@ -85,7 +85,7 @@ export function keepAliveClients(url: string, count: number) {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     while (running) {
       try {
-        const { status } = await request(url, agent)
+        const { status } = await request(url, agent, headers)
         if (status === 200) answered += 1
         else failures.push(`status ${status}`)
       } catch (error) {
