@@ -14,6 +14,11 @@ export const SERVERS = {
   openssl: { program: 'openssl', package: 'openssl' },
 }
 
+/** What only the benchmarks need, in the same form. */
+const BENCH_TOOLS = { wrk: { program: 'wrk', package: 'wrk' } }
+
+const toolOf = (name) => SERVERS[name] ?? BENCH_TOOLS[name]
+
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
 export function findProgram(name) {
@@ -26,9 +31,9 @@ export function findProgram(name) {
  * Returns the names of the servers that are still missing.
  */
 export function ensureServers(names, say = (line) => process.stderr.write(`${line}\n`)) {
-  const missing = names.filter((name) => !findProgram(SERVERS[name].program))
+  const missing = names.filter((name) => !findProgram(toolOf(name).program))
   if (missing.length === 0) return []
-  const packages = [...new Set(missing.map((name) => SERVERS[name].package))]
+  const packages = [...new Set(missing.map((name) => toolOf(name).package))]
   if (process.getuid?.() !== 0 || !findProgram('apt-get')) {
     say(`Not on this machine: ${missing.join(', ')}. Install: apt-get install ${packages.join(' ')}`)
     return missing
@@ -39,7 +44,7 @@ export function ensureServers(names, say = (line) => process.stderr.write(`${lin
   const apt = (...args) => spawnSync('apt-get', ['-qq', ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] })
   apt('update')
   for (const name of packages) apt('install', '-y', '--no-install-recommends', name)
-  return names.filter((name) => !findProgram(SERVERS[name].program))
+  return names.filter((name) => !findProgram(toolOf(name).program))
 }
 
 /** The version line of a program, for reports; undefined when it does not run. */

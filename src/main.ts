@@ -5,7 +5,14 @@ import { HostlerError, messageOf } from './lib/errors.js'
 import { VERSION } from './version.js'
 
 /** Exit codes: 0 done, 1 a problem was found, 2 wrong usage or settings, 3 a dependency could not be reached. */
-const EXIT_CODES: Readonly<Record<string, number>> = { CONFIG: 2, LISTEN: 2, USAGE: 2, UNREACHABLE: 3 }
+const EXIT_CODES: Readonly<Record<string, number>> = {
+  CONFIG: 2,
+  LISTEN: 2,
+  HAPROXY_PORT_TAKEN: 2,
+  UNREACHABLE: 3,
+  HAPROXY_MISSING: 3,
+  HAPROXY_TOO_OLD: 3,
+}
 
 const print = (text: string): void => void process.stdout.write(text)
 
@@ -40,8 +47,12 @@ program
   .command('haproxy')
   .description('supervise HAProxy on files that somebody else renders: start, watch, check, reload')
   .action(async () => {
-    const { superviseHaproxy } = await import('./commands/haproxy.js')
+    const [{ superviseHaproxy }, { preflight }] = await Promise.all([
+      import('./commands/haproxy.js'),
+      import('./config/preflight.js'),
+    ])
     const { settings } = await load()
+    preflight(settings, { plans: false, supervises: true })
     await until(await superviseHaproxy(settings, await context(settings)))
   })
 program
@@ -57,7 +68,7 @@ program
       import('./commands/one-pass.js'),
       import('./config/preflight.js'),
     ])
-    await preflight(settings, { plans: true, supervises: false })
+    preflight(settings, { plans: true, supervises: false })
     process.exitCode = await render(await onePass(settings, await context(settings)), options, print)
   })
 program
@@ -106,7 +117,7 @@ async function context(settings: LoadedConfig['settings']) {
 async function serve(duty: 'drive' | 'publish', isPredecessor = false): Promise<void> {
   const { settings } = await load(isPredecessor)
   const [{ createApp }, { preflight }] = await Promise.all([import('./app.js'), import('./config/preflight.js')])
-  await preflight(settings, { plans: true, supervises: false })
+  preflight(settings, { plans: true, supervises: duty === 'drive' && settings.proxy.includes('haproxy') })
   await until(createApp(settings, { ...(await context(settings)), duty }))
 }
 

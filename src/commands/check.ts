@@ -32,7 +32,12 @@ export async function check(
     verdicts.push(verdict)
     print(line(verdict))
   }
-  say(await judge('settings', () => preflight(settings, { plans: true, supervises: false }).then(() => undefined)))
+  say(
+    await judge('settings', async () => {
+      preflight(settings, { plans: true, supervises: settings.proxy.includes('haproxy') })
+      return undefined
+    }),
+  )
   const instances: Instance[] = []
   for (const source of createSources(settings, { log })) {
     const verdict = await judge(`source ${source.name}`, async () => {

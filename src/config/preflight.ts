@@ -1,5 +1,4 @@
 import { accessSync, constants, statSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { codeOf, HostlerError } from '../lib/errors.js'
 import type { Settings } from './schema.js'
 
@@ -15,10 +14,10 @@ export interface Duties {
  * Looks at what the settings name before anything is started.
  * @throws HostlerError `CONFIG` with one line per mistake, each with its remedy
  */
-export async function preflight(settings: Settings, duties: Duties): Promise<void> {
+export function preflight(settings: Settings, duties: Duties): void {
   const mistakes = [
     ...(duties.plans ? planningMistakes(settings) : []),
-    ...(duties.supervises ? await supervisingMistakes(settings) : []),
+    ...(duties.supervises ? supervisingMistakes(settings) : []),
   ]
   if (mistakes.length > 0) throw new HostlerError('CONFIG', mistakes.join('\n'))
 }
@@ -39,26 +38,8 @@ function unknownPlaceholders(template: string): string[] {
   return unknown.map((word) => `hostTemplate knows no ${word}; it takes %STACK%, %SERVICE%, %NAME% and %DOMAIN%`)
 }
 
-async function supervisingMistakes({ haproxy, http, https }: Settings): Promise<string[]> {
-  const ports = [
-    { key: 'http.port', variable: 'HOSTLER_HTTP_PORT', port: http.port },
-    ...(https.enabled ? [{ key: 'https.port', variable: 'HOSTLER_HTTPS_PORT', port: https.port }] : []),
-  ]
-  const taken = await Promise.all(ports.map(({ port }) => bindFailure(port, http.bind)))
-  return [
-    ...unreadable('haproxy.config', 'HAPROXY_CONFIG', haproxy.config, 'file'),
-    ...ports.flatMap(({ key, variable, port }, index) =>
-      taken[index] === undefined
-        ? []
-        : [`${key}: port ${port} cannot be bound (${taken[index]}); ${remedyFor(taken[index], variable)}`],
-    ),
-  ]
-}
-
-const remedyFor = (code: string, variable: string): string =>
-  code === 'EACCES'
-    ? `run as root, grant CAP_NET_BIND_SERVICE, or set ${variable} to one above 1023`
-    : `stop what listens there, or set ${variable} to a free one`
+const supervisingMistakes = ({ haproxy }: Settings): string[] =>
+  unreadable('haproxy.config', 'HAPROXY_CONFIG', haproxy.config, 'file')
 
 function unreadable(key: string, variable: string, path: string, kind: 'file' | 'folder'): string[] {
   try {
@@ -68,13 +49,4 @@ function unreadable(key: string, variable: string, path: string, kind: 'file' | 
   } catch (error) {
     return [`${key}: ${path} cannot be read (${codeOf(error)}); set ${variable} to a readable ${kind}`]
   }
-}
-
-/** The error code of trying to listen there; undefined when it works. */
-function bindFailure(port: number, host: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', (error) => resolve(codeOf(error) ?? 'unknown'))
-    server.listen({ port, ...(host !== '' && { host }), exclusive: true }, () => server.close(() => resolve(undefined)))
-  })
 }

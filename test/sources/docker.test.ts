@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { fromInspect, fromListEntry } from '../../src/sources/docker/decode.js'
+import { ownContainerIds } from '../../src/sources/docker/own-container.js'
 import { createVantage, toInstance } from '../../src/sources/docker/vantage.js'
 import { startDockerd, type TestDockerd } from '../support/dockerd.js'
 import { freePort } from '../support/ports.js'
@@ -89,6 +90,16 @@ describeWith(['dockerd', 'busybox'], 'the docker source lists', () => {
       { name: 'host', address: NetworkSettings.Networks['apps']?.Gateway, shared: true },
     ])
     expect((await listed(source, 'beside')).networks[0]?.shared).toBe(true)
+  })
+
+  test('the container that we run in, known by its mounts', async () => {
+    const cmd = ['sh', '-c', 'cat /proc/self/mountinfo > /www/mounts; cat /proc/self/cgroup > /www/cgroups; serve']
+    const own = await engine.run({ name: 'self', cmd, hostConfig: { NetworkMode: engine.network } })
+    const base = `http://${await own.address(engine.network)}`
+    const read = (name: string) => until(`${name} can be read`, () => fetch(`${base}/${name}`).then((r) => r.text()))
+    const [mounts, cgroups] = [await read('mounts'), await read('cgroups')]
+    expect(ownContainerIds({ hostname: 'chosen', mounts, cgroups })[0]).toBe(own.id)
+    expect(ownContainerIds({ hostname: own.id.slice(0, 12), mounts: '', cgroups: '' })).toEqual([own.id.slice(0, 12)])
   })
 
   test('a container on the host’s network by the host’s address, with the ports that its image exposes', async () => {

@@ -1,10 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Dockerode from 'dockerode'
-import { buildRootFs, endPid, programPath } from './rootfs.js'
+import { claimSubnet, endPid, programPath, unmountBelow } from './machine.js'
+import { buildRootFs } from './rootfs.js'
+import { type RunOptions, run, type TestContainer } from './run-container.js'
 import { until } from './wait.js'
 
 /**
@@ -35,41 +36,14 @@ export interface TestDockerd {
   stop(): Promise<void>
 }
 
-export interface RunOptions {
-  readonly name?: string
-  readonly labels?: Readonly<Record<string, string>>
-  /** Default: serve HTTP. */
-  readonly cmd?: readonly string[]
-  readonly env?: readonly string[]
-  /** Networks by name; `host` and `none` work alone. Default: `TestDockerd.network`. */
-  readonly networks?: readonly string[]
-  /** Container port → host port. */
-  readonly publish?: Readonly<Record<number, number>>
-  /** Container ports to expose without publishing them. Default: 80. */
-  readonly expose?: readonly number[]
-  /** A shell command that is the health check, run every second. */
-  readonly health?: string
-  /** Only create it. */
-  readonly start?: boolean
-  /** Laid over the create request. */
-  readonly create?: Partial<Dockerode.ContainerCreateOptions>
-  readonly hostConfig?: Partial<Dockerode.HostConfig>
-}
-
-export interface TestContainer {
-  readonly id: string
-  readonly name: string
-  readonly container: Dockerode.Container
-  /** Its address on a network (the first by default); only when it runs. */
-  address(network?: string): Promise<string>
-}
-
 export interface DockerdOptions {
   /** More arguments for dockerd, e.g. `--live-restore` or `-H tcp://127.0.0.1:1234`. */
   readonly args?: readonly string[]
 }
 
 const IMAGE = 'hostler-test:latest'
+
+export type { RunOptions, TestContainer } from './run-container.js'
 
 export async function startDockerd({ args = [] }: DockerdOptions = {}): Promise<TestDockerd> {
   const { folder, subnet } = claimSubnet()
@@ -97,7 +71,7 @@ export async function startDockerd({ args = [] }: DockerdOptions = {}): Promise<
   }
   return {
     ...{ socket, host: `unix://${socket}`, docker, image: IMAGE, network, folder, createNetwork, stop },
-    run: (options = {}) => run(docker, options, options.name ?? `c-${++made}`, network),
+    run: (options = {}) => run(docker, { image: IMAGE, network, name: `c-${++made}`, ...options }),
     halt: daemon.end,
     resume: daemon.start,
     restart: async () => {
@@ -105,22 +79,6 @@ export async function startDockerd({ args = [] }: DockerdOptions = {}): Promise<
       await daemon.start()
     },
   }
-}
-
-/** A folder that nobody else has, whose number is also a /16 that nobody else has: two daemons never share a subnet. */
-function claimSubnet(): { folder: string; subnet: string } {
-  const routes = readFileSync('/proc/net/route', 'utf8')
-  for (let attempt = 0; attempt < 500; attempt++) {
-    const number = 20 + Math.floor(Math.random() * 230)
-    const hexPrefix = `${number.toString(16).padStart(2, '0')}0A\t`.toUpperCase()
-    if (routes.includes(hexPrefix)) continue
-    const folder = join(tmpdir(), `hd${number}`)
-    try {
-      mkdirSync(folder, { mode: 0o700 })
-      return { folder, subnet: `10.${number}.0.0/16` }
-    } catch {}
-  }
-  throw new Error('no free 10.X.0.0/16 for a test daemon')
 }
 
 function createDaemon(folder: string, socket: string, docker: Dockerode, args: readonly string[]) {
@@ -135,6 +93,7 @@ function createDaemon(folder: string, socket: string, docker: Dockerode, args: r
       env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
     })
     child = spawned
+    closeSync(log)
     await until(`dockerd answers on ${socket} (see ${folder}/log)`, () => docker.ping(), 30_000)
   }
   const end = async () => {
@@ -159,42 +118,6 @@ async function importImage(docker: Dockerode, folder: string): Promise<void> {
   }
 }
 
-async function run(docker: Dockerode, options: RunOptions, name: string, network: string): Promise<TestContainer> {
-  const [first = network, ...more] = options.networks ?? []
-  const container = await docker.createContainer(createRequest(options, name, first))
-  for (const other of more) await docker.getNetwork(other).connect({ Container: container.id })
-  if (options.start !== false) await container.start()
-  const address = async (of = first) => (await container.inspect()).NetworkSettings.Networks[of]?.IPAddress ?? ''
-  return { id: container.id, name, container, address }
-}
-
-function createRequest(options: RunOptions, name: string, network: string): Dockerode.ContainerCreateOptions {
-  const { publish = {}, expose = [80] } = options
-  const ports = [...new Set([...expose, ...Object.keys(publish).map(Number)])]
-  const bindings = Object.entries(publish).map(([port, host]) => [`${port}/tcp`, [{ HostPort: String(host) }]])
-  return {
-    name,
-    Image: IMAGE,
-    Labels: { ...options.labels },
-    ...(options.cmd && { Cmd: [...options.cmd] }),
-    ...(options.env && { Env: [...options.env] }),
-    ...(options.health && { Healthcheck: healthCheck(options.health) }),
-    // Docker refuses ports together with another container's network.
-    ...(!network.startsWith('container:') && { ExposedPorts: Object.fromEntries(ports.map((p) => [`${p}/tcp`, {}])) }),
-    ...options.create,
-    HostConfig: { NetworkMode: network, PortBindings: Object.fromEntries(bindings), ...options.hostConfig },
-  }
-}
-
-const SECOND_NS = 1_000_000_000
-
-const healthCheck = (command: string) => ({
-  Test: ['CMD-SHELL', command],
-  Interval: SECOND_NS,
-  Timeout: SECOND_NS,
-  Retries: 1,
-})
-
 async function tearDown(docker: Dockerode, daemon: ReturnType<typeof createDaemon>, folder: string): Promise<void> {
   await daemon.start().catch(() => undefined)
   await removeEverything(docker).catch(() => undefined)
@@ -217,12 +140,4 @@ async function removeEverything(docker: Dockerode): Promise<void> {
   const networks = await docker.listNetworks()
   const ours = networks.filter(({ Driver, Scope }) => Driver === 'bridge' && Scope === 'local')
   await Promise.all(ours.map(({ Id }) => docker.getNetwork(Id).remove()))
-}
-
-function unmountBelow(folder: string): void {
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[4] ?? '')
-    .filter((path) => path.startsWith(`${folder}/`))
-  for (const path of mounts.reverse()) execFileSync('umount', ['-l', path])
 }

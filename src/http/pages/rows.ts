@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import type { Backend, Rejection, Route } from '../../model/plan.js'
 import type { ProxyState, SourceState, State } from '../../reconcile/state.js'
 import { type Content, html, type Markup } from './html.js'
@@ -62,7 +63,7 @@ ${proxy.refused.map(({ backend, reason }) => html`<div class="bad">left out ${ba
 function lastApply({ settled, lastApply }: ProxyState, ago: (at: number) => string): Content {
   if (!lastApply) return html`<span class="dim">${settled ? 'in step since the start' : 'has taken nothing yet'}</span>`
   const { how, ms, at, files } = lastApply
-  return html`${how} in ${Math.round(ms)} ms, ${ago(at)} <small>${files.join(', ')}</small>`
+  return html`${how} in ${Math.round(ms)} ms, ${ago(at)} <small>${files.map((file) => basename(file)).join(', ')}</small>`
 }
 
 const facts = ({ applies, failures, details }: ProxyState): string =>

@@ -16,6 +16,8 @@ export interface LoadedFiles {
 
 /** Makes the running HAProxy load its files, whichever way leads to it. */
 export interface Loader {
+  /** Before the first load: throws when HAProxy cannot be had here at all, or its ports are somebody else's. */
+  prepare(signal: AbortSignal): Promise<void>
   /** Whether it runs with what it loaded last, as far as can be told. */
   isUp(): boolean
   /** Starts it where that is ours to do and it does not run, else reloads it. */

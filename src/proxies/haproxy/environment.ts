@@ -8,13 +8,12 @@ export const socketsOf = ({ stateDir, haproxy }: Settings): { master: string; st
 })
 
 /**
- * The environment that the base configuration is read with: ours, with the settings in force under the names that
+ * What the base configuration is read with besides our own environment: the settings in force, under the names that
  * predecessor 1 gave them.
  */
 export function haproxyEnvironment(settings: Settings): Record<string, string> {
   const { stats, syslog, haproxy, https, domain } = settings
   return {
-    ...(process.env as Record<string, string>),
     STACK_DOMAIN: domain,
     SYSLOG_HOST: syslog.host,
     SYSLOG_FACILITY: syslog.facility,

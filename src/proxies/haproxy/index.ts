@@ -111,6 +111,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       ...mentionedFiles(base, env),
     ],
     async start(signal) {
+      if (duty === 'drive') await loader.prepare(signal)
       await fillFromMetadata(settings, env, context, signal)
       if (duty === 'publish' || !existsSync(outputs.pathOf('haproxy-backends.cfg'))) return
       // A failure here is no end: the first round tries again with new files.
@@ -139,7 +140,7 @@ function readBase(path: string): string {
 
 /** The files that the base configuration refers to, as far as they exist. */
 const mentionedFiles = (base: string, env: Readonly<Record<string, string>>): string[] =>
-  mentionedPaths(readBase(base), env).filter((path) => path !== base && isFile(path))
+  mentionedPaths(readBase(base), { ...process.env, ...env }).filter((path) => path !== base && isFile(path))
 
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true

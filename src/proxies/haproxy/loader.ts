@@ -5,9 +5,11 @@ import { HostlerError } from '../../lib/errors.js'
 import type { ProxyContext } from '../proxy.js'
 import type { Loader } from './driver.js'
 import { socketsOf } from './environment.js'
+import { createMasterSocket } from './master-socket.js'
 import { createReloader, type Reloader } from './reloaders.js'
 import { createSupervisor } from './supervisor.js'
-import type { Port } from './supervisor-leftover.js'
+import { assertPortsFree, type Port } from './supervisor-leftover.js'
+import { haproxyVersion } from './supervisor-version.js'
 
 export interface LoaderInputs extends ProxyContext {
   readonly env: Readonly<Record<string, string>>
@@ -29,6 +31,7 @@ export function createLoader(settings: Settings, inputs: LoaderInputs): Loader {
 
 function elsewhere(reloader: Reloader): Loader {
   return {
+    prepare: async () => undefined,
     isUp: () => true,
     load: async (signal) => ({ ...(await reloader.reload(signal)), how: 'reload' }),
     stop: async () => undefined,
@@ -38,6 +41,8 @@ function elsewhere(reloader: Reloader): Loader {
 
 function supervised(settings: Settings, { env, configs, ports, log, clock }: LoaderInputs): Loader {
   const { bin, checkTimeout, stopTimeout } = settings.haproxy
+  const socket = createMasterSocket(socketsOf(settings).master, { timeoutMs: checkTimeout, clock })
+  let version = ''
   const supervisor = createSupervisor({
     bin,
     args: () => configs().flatMap((path) => ['-f', path]),
@@ -50,6 +55,15 @@ function supervised(settings: Settings, { env, configs, ports, log, clock }: Loa
     clock,
   })
   return {
+    async prepare(signal) {
+      version = (await haproxyVersion(bin, signal)).text
+      // One that an earlier run left behind holds the ports for us.
+      const isLeftover = await socket.processes(signal).then(
+        () => true,
+        () => false,
+      )
+      if (!isLeftover) await assertPortsFree(ports(), clock, signal)
+    },
     isUp: () => supervisor.running(),
     async load(signal) {
       if (supervisor.running()) return { ...(await supervisor.reload(signal)), how: 'reload' }
@@ -58,7 +72,7 @@ function supervised(settings: Settings, { env, configs, ports, log, clock }: Loa
       return { ...reload, how: how === 'started' ? 'start' : 'reload' }
     },
     stop: () => supervisor.stop(),
-    describe: () => supervisor.describe(),
+    describe: () => ({ ...(version !== '' && { version }), ...supervisor.describe() }),
   }
 }
 

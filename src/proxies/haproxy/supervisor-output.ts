@@ -43,7 +43,7 @@ export function createOutput(log: Logger): HaproxyOutput {
 
 /** A worker that ends says so for each of its proxies, as a warning: thousands of lines in every reload. */
 const ROUTINE =
-  /^(?:Proxy .* stopped|(?:Paused|Resumed|Pausing|Resuming|Stopping) |Former worker \(\d+\) exited with code 0|Exiting Master process)/
+  /^(?:Proxy .* stopped|(?:Paused|Resumed|Pausing|Resuming|Stopping) |(?:Former|Current) worker \(\d+\) exited with code 0|All workers exited\. Exiting\.\.\. \(0\)|Exiting Master process)/
 
 export function parseLine(line: string): { level: 'debug' | 'info' | 'warn' | 'error'; pid?: number; text: string } {
   const match = /^\[(\w+)\]\s+\((\d+)\)\s*:\s*(.*)$/.exec(line)

@@ -17,11 +17,7 @@ export function fromListEntry(value: unknown, podman: boolean): Container | unde
   const ports = listedPorts(entry['Ports'], up)
   return {
     id,
-    name: withoutSlash(
-      items(entry['Names'])
-        .map(string)
-        .find((name) => !name.slice(1).includes('/')),
-    ),
+    name: readName(id, items(entry['Names'])),
     labels: strings(entry['Labels']),
     state,
     health:
@@ -47,7 +43,7 @@ export function fromInspect(value: unknown): Container | undefined {
   const created = Date.parse(string(answer['Created']))
   return {
     id,
-    name: withoutSlash(string(answer['Name'])),
+    name: readName(id, [answer['Name']]),
     labels: strings(config['Labels']),
     state,
     health: state === 'running' ? (readHealth(health) ?? 'none') : 'none',
@@ -70,7 +66,10 @@ function readStopTimeout(config: Fields): number {
 }
 
 /** A linked container has more names, like `/other/alias`. */
-const withoutSlash = (name = ''): string => name.replace(/^\//, '')
+function readName(id: string, names: readonly unknown[]): string {
+  const own = names.map(string).find((name) => name !== '' && !name.slice(1).includes('/'))
+  return own?.replace(/^\//, '') || id.slice(0, 12)
+}
 
 const STATES: Readonly<Record<string, InstanceState>> = {
   running: 'running',
