@@ -2,12 +2,14 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import type { LoadedConfig } from './config/load.js'
 import { HostlerError, messageOf } from './lib/errors.js'
+import { didYouMean } from './lib/nearest.js'
 import { VERSION } from './version.js'
 
 /** Exit codes: 0 done, 1 a problem was found, 2 wrong usage or settings, 3 a dependency could not be reached. */
 const EXIT_CODES: Readonly<Record<string, number>> = {
   CONFIG: 2,
   LISTEN: 2,
+  USAGE: 2,
   HAPROXY_PORT_TAKEN: 2,
   UNREACHABLE: 3,
   HAPROXY_MISSING: 3,
@@ -20,7 +22,7 @@ const program = new Command('hostler')
   .description('Gives every container stack a hostname and keeps HAProxy and Traefik pointed at what runs.')
   .version(VERSION)
   .option('--config <file>', 'settings file (default: hostler.yml, then /etc/hostler/hostler.yml)')
-  .option('--set <key=value>', 'a setting, over the environment and the file; may be repeated', collect, new Map())
+  .option('--set <key=value>', 'a setting, over the environment and the file; may be repeated', collect)
   .option('--proxy <names>', 'haproxy, traefik, a comma list, or none')
   .option('--domain <name>', 'the domain under which stacks get their names')
   .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
@@ -28,13 +30,21 @@ const program = new Command('hostler')
   .showHelpAfterError('(hostler --help says more)')
   .addHelpText(
     'after',
-    '\nEvery setting is listed in the README. Exit codes: 0 done, 1 a problem was found, 2 wrong usage or\nsettings, 3 a dependency could not be reached.',
+    '\nEvery setting is listed in the README. Exit codes: 0 done, 1 a problem was found, 2 wrong usage or\nsettings, 3 a dependency could not be reached.\n',
   )
 
 program
   .command('run', { isDefault: true })
   .description('follow what runs, render, publish, and keep the proxy in step (the default)')
-  .action(() => serve('drive'))
+  .allowExcessArguments(true)
+  .action((_, { args: [unknown] }: Command) => {
+    if (unknown === undefined) return serve('drive')
+    const names = program.commands.map((command) => command.name())
+    throw new HostlerError(
+      'USAGE',
+      `no command is called "${unknown}".${didYouMean(unknown, names)} hostler --help lists them`,
+    )
+  })
 program
   .command('generate')
   .description('follow, render and publish only; another process reloads the proxy')
@@ -96,17 +106,17 @@ program
     print(`${formatConfig(await load()).trimEnd()}\n`)
   })
 
-function collect(text: string, known: Map<string, string>): Map<string, string> {
+function collect(text: string, known: Map<string, string> | undefined): Map<string, string> {
   const split = text.indexOf('=')
   if (split < 1) throw new InvalidArgumentError('write KEY=VALUE, for example http.port=8080')
-  return new Map(known).set(text.slice(0, split), text.slice(split + 1))
+  return new Map(known ?? []).set(text.slice(0, split), text.slice(split + 1))
 }
 
 async function load(isPredecessor = false): Promise<LoadedConfig> {
   const { loadConfig } = await import('./config/load.js')
   const { config, set, proxy, domain, logLevel } = program.opts()
   const named = Object.entries({ proxy, domain, 'log.level': logLevel }).filter(([, value]) => value !== undefined)
-  return loadConfig({ env: process.env, flags: new Map([...set, ...named]), file: config, isPredecessor })
+  return loadConfig({ env: process.env, flags: new Map([...(set ?? []), ...named]), file: config, isPredecessor })
 }
 
 async function context(settings: LoadedConfig['settings']) {
@@ -132,9 +142,12 @@ async function until(service: {
     if (err) process.stderr.write(`hostler: ${messageOf(err)}\n`)
     await service.stop()
   })
-  await service.start()
-  await service.ended
-  grace.uninstall()
+  try {
+    await service.start()
+    await service.ended
+  } finally {
+    grace.uninstall()
+  }
 }
 
 try {

@@ -19,7 +19,7 @@ export class HostlerError extends Error {
 export function messageOf(error: unknown): string {
   // Not instanceof: an error of another realm (a vm context, a worker) is an error too.
   if (!types.isNativeError(error)) return String(error)
-  const cause = error.cause === undefined ? '' : messageOf(error.cause)
+  const [cause = ''] = error.cause === undefined ? [] : messageOf(error.cause).split('\n')
   return cause && !error.message.includes(cause) ? `${error.message}: ${cause}` : error.message
 }
 
