@@ -84,7 +84,8 @@ export function createDriver(inputs: DriverInputs): Driver {
     if (wanted !== accepted) await checkOnDisk(files, signal)
     await clock.sleep(Math.max(0, lastReload + inputs.spacingMs - clock.elapsed()), signal)
     const { ok, ms, log, how } = await loader.load(signal)
-    lastReload = clock.elapsed()
+    // A start is no reload: what follows it at once, the first round on an earlier run's files, need not wait.
+    if (how === 'reload') lastReload = clock.elapsed()
     if (!ok)
       throw new HostlerError(
         'HAPROXY_REFUSED',
