@@ -71,7 +71,9 @@ export function createApp(settings: Settings, context: AppContext): App {
     record = server.record
     for (const outcome of outcomes.splice(0)) record(outcome)
     for (const [index, proxy] of proxies.entries()) await startProxy(proxy, publishers[index] as Publisher)
-    const watchers = await Promise.all(proxies.map((proxy, index) => watchPaths(proxy, lanes[index] as Lane, log)))
+    const watchers = await Promise.all(
+      proxies.map((proxy, index) => watchPaths(proxy, () => lanes[index]?.nudge(), log)),
+    )
     undo.push(...watchers)
     const running = reconciler.run(stopping.signal)
     running.then(finish.resolve, finish.reject)
@@ -133,7 +135,8 @@ export async function startServer(
   log.info({ listen: `${host}:${port}`, version: VERSION }, 'hostler has started')
   const record = (outcome: RoundOutcome) => {
     if ('failed' in outcome) return
-    if (outcome.applied.how !== 'nothing') metrics.applied(outcome.proxy, outcome.applied.how, outcome.applied.ms)
+    if (!['nothing', 'later'].includes(outcome.applied.how))
+      metrics.applied(outcome.proxy, outcome.applied.how, outcome.applied.ms)
     if (outcome.changed.length > 0) metrics.round(outcome.publishedMs)
   }
   return { ...server, record }

@@ -1,4 +1,3 @@
-import { watch } from 'chokidar'
 import { type App, metadataFor, startServer } from '../app.js'
 import type { Settings } from '../config/schema.js'
 import { createAlarm } from '../lib/alarm.js'
@@ -8,6 +7,7 @@ import { messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
 import { createHaproxy } from '../proxies/haproxy/index.js'
 import type { ProxyState, State } from '../reconcile/state.js'
+import { watchPaths } from '../reconcile/watch.js'
 import { VERSION } from '../version.js'
 
 /**
@@ -15,17 +15,18 @@ import { VERSION } from '../version.js'
  * beside it, say). A change is checked and loaded; a bad one is told and HAProxy keeps what it has.
  */
 export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logger; clock: Clock }): App {
-  const proxy = createHaproxy(settings, { log, clock, duty: 'drive', ...metadataFor(settings) })
+  const proxy = createHaproxy(settings, { log, clock, duty: 'load', ...metadataFor(settings) })
   const stopping = new AbortController()
   const backoff = createBackoff({ firstMs: 500, maxMs: 10_000 })
   const startedAt = clock.now()
   let state: ProxyState = { name: proxy.name, settled: false, applies: {}, failures: 0, refused: [], details: {} }
   const alarm = createAlarm(clock)
   let stopServer: () => Promise<void> = async () => undefined
+  let stopWatching: () => Promise<void> = async () => undefined
 
   async function apply(): Promise<void> {
     try {
-      const { how, ms } = await proxy.apply(stopping.signal)
+      const { how, ms } = await proxy.apply(stopping.signal, stopping.signal)
       const { error: _, ...rest } = state
       state = { ...rest, settled: true }
       backoff.reset()
@@ -62,26 +63,32 @@ export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logg
   })
 
   let ended: Promise<void> = Promise.resolve()
-  const watcher = watch([], { ignoreInitial: true, ignored: (path) => path.includes('/.hostler') })
-  watcher.on('all', () => alarm.ring())
+
+  async function stop(): Promise<void> {
+    stopping.abort()
+    await ended
+    await stopWatching()
+    await proxy.stop?.()
+    await stopServer()
+  }
+
   return {
     get ended() {
       return ended
     },
     state: snapshot,
     async start() {
-      const server = await startServer(settings, snapshot, log)
-      stopServer = () => server.stop()
-      watcher.add([...proxy.watched()])
-      await proxy.start?.(stopping.signal)
-      ended = follow()
+      try {
+        const server = await startServer(settings, snapshot, log)
+        stopServer = () => server.stop()
+        stopWatching = await watchPaths(proxy, () => alarm.ring(), log)
+        await proxy.start?.(stopping.signal)
+        ended = follow()
+      } catch (error) {
+        await stop()
+        throw error
+      }
     },
-    async stop() {
-      stopping.abort()
-      await ended
-      await watcher.close()
-      await proxy.stop?.()
-      await stopServer()
-    },
+    stop,
   }
 }

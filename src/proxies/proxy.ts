@@ -15,8 +15,12 @@ export interface Proxy {
   render(plan: Plan): RenderedFile[]
   /** Does the proxy accept these staged files? Throws only when it could not be asked. */
   check(staged: StagedFiles, signal: AbortSignal): Promise<CheckResult>
-  /** Makes the proxy use what lies on disk, and returns only when it does, or throws. Called every pass: it also repairs drift. */
-  apply(signal: AbortSignal): Promise<Applied>
+  /**
+   * Makes the proxy use what lies on disk, and returns only when it does, or throws. Called every pass: it also repairs
+   * drift. Where it has to wait for its turn (reloads keep a spacing), `newer` ends the waiting with `later`: there is a
+   * newer plan to publish first, and apply is called again after it.
+   */
+  apply(signal: AbortSignal, newer: AbortSignal): Promise<Applied>
   /** What the templates get, for `hostler render --context`. */
   context(plan: Plan): object
   /** Files and folders beside the rendered ones whose change calls for a new round: templates, base config, certificates. */
@@ -36,17 +40,20 @@ export type CheckResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly message: string; readonly culprits: readonly string[] }
 
-/** `watched`: the proxy follows the file by itself. `nothing`: it already had it. */
+/** `watched`: the proxy follows the file by itself. `nothing`: it already had it. `later`: it gave way to a newer plan. */
 export interface Applied {
-  readonly how: 'nothing' | 'start' | 'reload' | 'runtime' | 'watched'
+  readonly how: 'nothing' | 'start' | 'reload' | 'runtime' | 'watched' | 'later'
   readonly ms: number
 }
 
 export interface ProxyContext {
   readonly log: Logger
   readonly clock: Clock
-  /** `publish`: only write files; another process makes the proxy use them. */
-  readonly duty: 'drive' | 'publish'
+  /**
+   * `publish`: only write files; another process makes the proxy use them. `load`: only make the proxy use them; another
+   * process writes them.
+   */
+  readonly duty: 'drive' | 'publish' | 'load'
   /** What an orchestrator's metadata can fill in, where there is one. */
   readonly metadata?: MetadataValues
 }

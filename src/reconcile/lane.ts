@@ -5,7 +5,7 @@ import { HostlerError, messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
 import type { Backend, Plan } from '../model/plan.js'
 import type { Applied, Proxy } from '../proxies/proxy.js'
-import type { Publisher, Stage } from '../publish/files.js'
+import type { Published, Publisher, Stage } from '../publish/files.js'
 import type { ProxyState } from './state.js'
 import { withoutBackends } from './without.js'
 
@@ -55,6 +55,9 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   const alarm = createAlarm(clock)
   const refused = new Map<string, { backend: Backend; reason: string }>()
   const applies: Record<string, number> = {}
+  /** Published since the proxy last took something. */
+  const pending: Published[] = []
+  let newer = new AbortController()
   let failures = 0
   let error: string | undefined
   let settled = false
@@ -64,17 +67,23 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   async function round(current: Plan, signal: AbortSignal): Promise<void> {
     const heard = since
     since = undefined
+    newer = new AbortController()
     const stage = await accepted(current, signal)
     const published = stage.changed ? await stage.commit() : await stage.discard().then(() => undefined)
+    if (published) pending.push(published)
     const publishedMs = heard === undefined ? 0 : clock.elapsed() - heard
-    let applied: Applied
-    try {
-      applied = await proxy.apply(signal)
-    } catch (cause) {
-      await published?.rollback()
+    const applied = await proxy.apply(signal, newer.signal).catch(async (cause) => {
+      await takeBack()
       throw cause
-    }
-    succeeded(applied, published?.changed ?? [], publishedMs)
+    })
+    const changed = unique(pending.flatMap((one) => one.changed))
+    if (applied.how !== 'later') succeeded(applied, changed)
+    done({ proxy: proxy.name, applied, changed: published?.changed ?? [], publishedMs })
+  }
+
+  /** Puts back what the proxy runs on, the newest set first. */
+  async function takeBack(): Promise<void> {
+    for (const published of pending.splice(0).reverse()) await published.rollback()
   }
 
   /** Stages the plan, leaving out one by one what the proxy will not have. */
@@ -112,18 +121,17 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     return named.length > 0
   }
 
-  function succeeded(applied: Applied, changed: readonly string[], publishedMs: number): void {
+  function succeeded(applied: Applied, changed: readonly string[]): void {
     if (error !== undefined) log.info({ proxy: proxy.name }, 'the proxy is in step again')
     error = undefined
     settled = true
+    pending.length = 0
     backoff.reset()
-    if (applied.how !== 'nothing' || changed.length > 0) {
-      const { how, ms } = applied
-      applies[how] = (applies[how] ?? 0) + 1
-      lastApply = { at: clock.now(), how, ms, files: changed }
-      log.info({ proxy: proxy.name, how, ms: Math.round(ms), files: changed }, 'the proxy has the new configuration')
-    }
-    done({ proxy: proxy.name, applied, changed, publishedMs })
+    if (applied.how === 'nothing' && changed.length === 0) return
+    const { how, ms } = applied
+    applies[how] = (applies[how] ?? 0) + 1
+    lastApply = { at: clock.now(), how, ms, files: changed }
+    log.info({ proxy: proxy.name, how, ms: Math.round(ms), files: changed }, 'the proxy has the new configuration')
   }
 
   function failed(cause: unknown): void {
@@ -137,6 +145,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   return {
     nudge(heard) {
       since ??= heard
+      newer.abort()
       alarm.ring()
     },
     async run(newest, signal) {
@@ -162,6 +171,8 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     }),
   }
 }
+
+const unique = (paths: readonly string[]): string[] => [...new Set(paths)]
 
 async function discardOnThrow<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
   try {

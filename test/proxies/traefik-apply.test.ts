@@ -61,10 +61,10 @@ describe('applying to Traefik', () => {
     const { proxy, put } = proxyWith()
     await put(app())
     traefik.loadAfter(4)
-    expect(await proxy.apply(signal)).toMatchObject({ how: 'watched' })
+    expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'watched' })
     expect(traefik.asked.filter((path) => path.includes('/middlewares/hostler-'))).toHaveLength(4)
     expect(proxy.describe()).toMatchObject({ inForce: true })
-    expect(await proxy.apply(signal)).toMatchObject({ how: 'nothing' })
+    expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'nothing' })
   })
 
   test('fails when Traefik does not load it in time, after reminding it once with a touched file', async () => {
@@ -72,7 +72,7 @@ describe('applying to Traefik', () => {
     await put(app())
     utimesSync(join(dir, 'hostler.yml'), 0, 0)
     traefik.loadAfter(Number.POSITIVE_INFINITY)
-    await expect(proxy.apply(signal)).rejects.toThrow(
+    await expect(proxy.apply(signal, signal)).rejects.toThrow(
       /did not load .* within 10000 ms: it knows no middleware hostler-/,
     )
     expect(statSync(join(dir, 'hostler.yml')).mtimeMs).toBeGreaterThan(0)
@@ -83,17 +83,17 @@ describe('applying to Traefik', () => {
     const { proxy, put } = proxyWith()
     await put(app())
     traefik.overlay('services', 'app', { loadBalancer: { servers: [{ url: 'http://10.9.9.9:80' }] } })
-    await expect(proxy.apply(signal)).rejects.toThrow(/its service app@file has other servers/)
+    await expect(proxy.apply(signal, signal)).rejects.toThrow(/its service app@file has other servers/)
   })
 
   test('notices when Traefik has lost what it had', async () => {
     const { proxy, put } = proxyWith()
     await put(app())
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     const text = readFileSync(join(dir, 'hostler.yml'), 'utf8')
     writeFileSync(join(dir, 'hostler.yml'), text.replaceAll(/hostler-[0-9a-f]{16}/g, 'hostler-other'))
     traefik.loadAfter(1)
-    await expect(proxy.apply(signal)).rejects.toMatchObject({ code: 'TRAEFIK' })
+    await expect(proxy.apply(signal, signal)).rejects.toMatchObject({ code: 'TRAEFIK' })
   })
 
   test.each([[[app(81)]], [many]])('reports routers that Traefik has disabled, once, and goes on', async (backends) => {
@@ -102,14 +102,14 @@ describe('applying to Traefik', () => {
     traefik.pageSize = 7
     traefik.overlay('routers', first?.name ?? '', { status: 'disabled', error: ['no such entry point'] })
     await put(...(backends as BackendSketch[]))
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     traefik.loadAfter(1)
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     expect(proxy.describe()).toMatchObject({ inForce: true, faults: `${first?.name}: disabled no such entry point` })
     expect(lines.filter((line) => line['backend'] === first?.name)).toHaveLength(1)
     traefik.overlay('routers', first?.name ?? '', {})
     traefik.loadAfter(1)
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     expect(proxy.describe()).not.toHaveProperty('faults')
   })
 
@@ -117,7 +117,7 @@ describe('applying to Traefik', () => {
     const { proxy, put } = proxyWith()
     traefik.pageSize = 7
     await put(...many)
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     expect(traefik.asked.filter((path) => path.includes('/routers?'))).toHaveLength(5)
   })
 
@@ -129,12 +129,12 @@ describe('applying to Traefik', () => {
         writeFileSync(path, content)
       })
     write(plan)
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     const [changed, ...rest] = plan.backends
     write({ ...plan, backends: [{ ...changed!, servers: [] }, ...rest] })
     traefik.loadAfter(1)
     traefik.asked.length = 0
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     expect(traefik.asked.map((path) => path.replace(/hostler-\w+/, 'REVISION'))).toEqual([
       '/base/api/http/middlewares/REVISION@file',
       '/base/api/http/routers/app-0@file',
@@ -155,13 +155,13 @@ describe('applying to Traefik', () => {
     const { proxy, put } = proxyWith()
     await put(app())
     traefik.insteadOf = insteadOf
-    expect(await proxy.apply(signal)).toMatchObject({ how: 'watched' })
-    expect(await proxy.apply(signal)).toMatchObject({ how: 'nothing' })
+    expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'watched' })
+    expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'nothing' })
     expect(proxy.describe()).toMatchObject({ inForce: false, reason: expect.stringMatching(reason) })
     expect(lines).toHaveLength(1)
     traefik.insteadOf = undefined
     traefik.loadAfter(1)
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     expect(proxy.describe()).toMatchObject({ inForce: true })
     expect(lines.map((line) => line['msg'])).toContain('Traefik answers again')
   })
@@ -174,7 +174,7 @@ describe('applying to Traefik', () => {
     const stopped = proxy.apply(stop.signal)
     stop.abort()
     await expect(stopped).rejects.toThrow(/aborted/)
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     expect(proxy.describe()).toMatchObject({ reason: expect.stringContaining('cannot be reached') })
   })
 
@@ -186,7 +186,7 @@ describe('applying to Traefik', () => {
     }
     const { proxy, put } = proxyWith({ url: traefik.url.replace('//', '//me:s%40crt@') })
     await put(app())
-    await proxy.apply(signal)
+    await proxy.apply(signal, signal)
     expect(Buffer.from(authorization?.split(' ')[1] ?? '', 'base64').toString()).toBe('me:s@crt')
     expect(JSON.stringify([lines, proxy.describe()])).not.toContain('crt')
   })
@@ -197,8 +197,8 @@ describe('applying to Traefik', () => {
   ])('asks nothing when %s', async (_, more, duty) => {
     const { proxy, put } = proxyWith(more, duty)
     await put(app())
-    expect(await proxy.apply(signal)).toMatchObject({ how: 'watched' })
-    expect(await proxy.apply(signal)).toMatchObject({ how: 'nothing' })
+    expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'watched' })
+    expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'nothing' })
     expect(traefik.asked).toEqual([])
   })
 

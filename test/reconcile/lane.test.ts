@@ -26,6 +26,7 @@ function setUp() {
     root,
     checks: 0,
     applies: 0,
+    newer: undefined as AbortSignal | undefined,
     verdict: (_: string): CheckResult => ({ ok: true }),
     outcome: async (): Promise<Applied> => ({ how: 'reload', ms: 1 }),
     render: (plan: Plan) => [{ path, content: `${plan.backends.map(({ name }) => name).join(' ')}\n` }],
@@ -33,8 +34,9 @@ function setUp() {
       proxy.checks++
       return proxy.verdict(readFileSync(staged.files[0]?.stagedPath ?? '', 'utf8'))
     },
-    async apply() {
+    async apply(_: AbortSignal, newer: AbortSignal) {
       proxy.applies++
+      proxy.newer = newer
       return proxy.outcome()
     },
     context: () => ({}),
@@ -150,6 +152,23 @@ describe('a proxy’s lane', () => {
     await rounds(2)
     expect(content()).toBe('c d')
     expect(proxy.applies).toBe(2)
+  })
+
+  test('a proxy that waits for its turn gives way to a newer plan; what it then refuses is taken back to what it runs on', async () => {
+    const { proxy, want, content, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    proxy.outcome = () =>
+      new Promise((resolve) => proxy.newer?.addEventListener('abort', () => resolve({ how: 'later', ms: 0 })))
+    want('a', 'b')
+    await until('the second round waits', () => proxy.applies === 2)
+    expect(content()).toBe('a b')
+    proxy.outcome = async () => {
+      throw new Error('no')
+    }
+    want('a', 'b', 'c')
+    await rounds(3)
+    expect(content()).toBe('a')
   })
 
   test('a file that somebody else changed is put right', async () => {

@@ -32,7 +32,7 @@ export interface Driver {
    * Starts or reloads HAProxy when the files differ from what it loaded; checks them first. One call at a time.
    * @throws HostlerError `HAPROXY_REFUSED` when the files do not pass or the reload fails: HAProxy then serves what it had.
    */
-  apply(signal: AbortSignal): Promise<Applied>
+  apply(signal: AbortSignal, newer: AbortSignal): Promise<Applied>
   /** Asks HAProxy about files of which some are staged. Once those are in place they need no second check. */
   check(
     files: LoadedFiles,
@@ -76,13 +76,22 @@ export function createDriver(inputs: DriverInputs): Driver {
     return verdict
   }
 
-  async function applyNow(signal: AbortSignal): Promise<Applied> {
+  /** @returns whether the turn has come; false when something newer came first */
+  async function turnToReload(signal: AbortSignal, newer: AbortSignal): Promise<boolean> {
+    const waitMs = lastReload + inputs.spacingMs - clock.elapsed()
+    if (waitMs <= 0) return true
+    const either = AbortSignal.any([signal, newer])
+    await clock.sleep(waitMs, either).catch(() => signal.throwIfAborted())
+    return !newer.aborted
+  }
+
+  async function applyNow(signal: AbortSignal, newer: AbortSignal): Promise<Applied> {
     const files = inputs.files()
     const wanted = await identify(files)
     const isUp = loader.isUp()
     if (isUp && wanted === loaded) return { how: 'nothing', ms: 0 }
     if (wanted !== accepted) await checkOnDisk(files, signal)
-    await clock.sleep(Math.max(0, lastReload + inputs.spacingMs - clock.elapsed()), signal)
+    if (!(await turnToReload(signal, newer))) return { how: 'later', ms: 0 }
     const { ok, ms, log, how } = await loader.load(signal)
     // A start is no reload: what follows it at once, the first round on an earlier run's files, need not wait.
     if (how === 'reload') lastReload = clock.elapsed()
@@ -113,8 +122,8 @@ export function createDriver(inputs: DriverInputs): Driver {
 
   return {
     check,
-    apply(signal) {
-      const turn = queue.then(() => applyNow(signal))
+    apply(signal, newer) {
+      const turn = queue.then(() => applyNow(signal, newer))
       queue = turn.catch(() => undefined)
       return turn
     },

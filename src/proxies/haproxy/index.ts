@@ -14,13 +14,14 @@ import { haproxyEnvironment } from './environment.js'
 import { createLoader } from './loader.js'
 import { fillFromMetadata } from './metadata.js'
 import { createOutputs, isConfig } from './outputs.js'
-import { mentionedPaths, operatorSections } from './sections.js'
+import { certificateFolders, mentionedPaths, operatorSections } from './sections.js'
 
 /** HAProxy, on files rendered from `templates/haproxy` beside the operator's base configuration. */
 export function createHaproxy(settings: Settings, context: ProxyContext): Proxy {
   const { log, clock, duty } = context
   const base = resolve(settings.haproxy.config)
   const outputs = createOutputs(settings.haproxy)
+  const written = Object.values(outputs.files)
   const templates = createTemplates('haproxy', settings.templates)
   const makeContext = createContextMaker()
   const env = haproxyEnvironment(settings)
@@ -31,7 +32,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   })
   /** Every file of the newest rendering; before the first one, those that an earlier run or somebody else left. */
   let rendered: readonly string[] | undefined
-  const present = () => rendered ?? Object.values(outputs.files).filter((path) => existsSync(path))
+  const present = () => rendered ?? written.filter((path) => existsSync(path))
 
   const files = (): LoadedFiles => {
     const all = present()
@@ -101,22 +102,24 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       const places = new Map(staged.files.map(({ path, stagedPath }) => [path, stagedPath]))
       return driver.check(files(), places, staged.scratch, signal)
     },
-    apply: (signal) => (duty === 'publish' ? Promise.resolve({ how: 'nothing', ms: 0 }) : driver.apply(signal)),
+    apply: (signal, newer) =>
+      duty === 'publish' ? Promise.resolve({ how: 'nothing', ms: 0 }) : driver.apply(signal, newer),
     watched: () => [
       base,
-      ...(rendered === undefined ? Object.values(outputs.files) : []),
       ...templates.folders,
       settings.haproxy.sslCert,
       settings.haproxy.certDir,
-      ...mentionedFiles(base, env),
+      // What we write ourselves is no news to us.
+      ...mentionedFiles(base, env).filter((path) => !written.includes(path)),
+      ...(duty === 'load' ? written : []),
     ],
     async start(signal) {
-      if (duty === 'drive') await loader.prepare(signal)
+      if (duty !== 'publish') await loader.prepare(signal)
       await fillFromMetadata(settings, env, context, signal)
       if (duty === 'publish' || !existsSync(outputs.pathOf('haproxy-backends.cfg'))) return
       // A failure here is no end: the first round tries again with new files.
       await driver
-        .apply(signal)
+        .apply(signal, signal)
         .catch((err) => log.error({ err }, 'haproxy could not be started on the files of an earlier run'))
     },
     stop: () => loader.stop(),
@@ -138,10 +141,13 @@ function readBase(path: string): string {
   }
 }
 
-/** The files that the base configuration refers to, as far as they exist. */
-const mentionedFiles = (base: string, env: Readonly<Record<string, string>>): string[] =>
-  mentionedPaths(readBase(base), { ...process.env, ...env }).filter((path) => path !== base && isFile(path))
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true
+/** The files, and folders of certificates, that the base configuration refers to, as far as they exist. */
+function mentionedFiles(base: string, env: Readonly<Record<string, string>>): string[] {
+  const config = readBase(base)
+  const files = mentionedPaths(config, env).filter((path) => path !== base && isFile(path))
+  return [...files, ...certificateFolders(config, env).filter(isFolder)]
 }
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
