@@ -9,7 +9,10 @@ import { buildRootFs } from './rootfs.js'
 import { type RunOptions, run, type TestContainer } from './run-container.js'
 import { until } from './wait.js'
 
-/** A Podman service of its own, as root, with one image of busybox in it. Without systemd it runs no health checks. */
+/**
+ * A Podman service of its own, as root, with one image of busybox in it. Without systemd it runs no health checks, and
+ * nothing listens on the ports that its containers publish.
+ */
 export interface TestPodman {
   readonly socket: string
   /** `unix://SOCKET` */
@@ -45,6 +48,7 @@ export async function startPodman(): Promise<TestPodman> {
   const stop = () => tearDown(engine, folder)
   try {
     configure(folder)
+    leaveFirewallAlone(folder)
     createNetwork(network)
     importImage(engine, folder)
     await engine.start()
@@ -68,7 +72,7 @@ function createPodman(folder: string, socket: string, docker: Dockerode) {
   const env = {
     ...process.env,
     CONTAINERS_CONF: join(folder, 'containers.conf'),
-    PATH: `${process.env['PATH']}:/usr/sbin:/sbin`,
+    PATH: `${join(folder, 'bin')}:${process.env['PATH']}:/usr/sbin:/sbin`,
   }
   let child: ChildProcess | undefined
   const start = async () => {
@@ -110,6 +114,19 @@ lock_type = "file"
 network_config_dir = "${join(folder, 'net')}"
 `,
   )
+}
+
+/**
+ * Two Podmans at once trip over each other in the machine's firewall, and leave chains in it. Containers are reached
+ * without its help; only what they publish is not.
+ */
+function leaveFirewallAlone(folder: string): void {
+  mkdirSync(join(folder, 'bin'))
+  for (const name of ['iptables', 'ip6tables']) {
+    writeFileSync(join(folder, 'bin', name), '#!/bin/sh\n[ "$1" = --version ] && echo "iptables v1.8.9"\nexit 0\n', {
+      mode: 0o755,
+    })
+  }
 }
 
 /** Written by hand: Podman itself may give two networks of two roots the same interface. */
