@@ -36,11 +36,18 @@ const isSection = (keyword: string | undefined): boolean => keyword !== undefine
  * The absolute paths that a configuration mentions, environment variables filled in: error files, certificates, lists.
  * A change of one of those files is a change of the configuration. Paths that are no files are for the caller to leave out.
  */
-export function mentionedPaths(config: string, env: Readonly<Record<string, string | undefined>>): string[] {
-  const paths = new Set<string>()
-  for (const line of config.split('\n')) {
-    const text = line.replace(/^\s*#.*$/, '').replace(/\$\{?(\w+)\}?/g, (_, name: string) => env[name] ?? '')
-    for (const match of text.matchAll(/(?<=^|[\s"'(,])\/[\w./@+~*-]+/g)) paths.add(match[0])
-  }
-  return [...paths]
+export const mentionedPaths = (config: string, env: Environment): string[] => matches(config, env, ANY_PATH)
+
+/** The same for what may be a folder that HAProxy reads as a whole; any other path may be one by chance (`path_beg /tmp`). */
+export const certificateFolders = (config: string, env: Environment): string[] => matches(config, env, CERTIFICATES)
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const ANY_PATH = /(?<=^|[\s"'(,])\/[\w./@+~*-]+/g
+const CERTIFICATES = /(?<=\s(?:crt|ca-file)\s+["']?)\/[\w./@+~*-]+/g
+
+function matches(config: string, env: Environment, pattern: RegExp): string[] {
+  const lines = config.split('\n').map((line) => line.replace(/^\s*#.*$/, ''))
+  const text = lines.join('\n').replace(/\$\{?(\w+)\}?/g, (_, name: string) => env[name] ?? '')
+  return [...new Set([...text.matchAll(pattern)].map(([path]) => path))]
 }

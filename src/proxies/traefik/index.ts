@@ -7,7 +7,7 @@ import type { Logger } from '../../lib/logger.js'
 import type { Plan } from '../../model/plan.js'
 import type { StagedFiles } from '../../publish/files.js'
 import { createTemplates } from '../../render/templates.js'
-import type { Applied, CheckResult, Proxy } from '../proxy.js'
+import type { Applied, CheckResult, Proxy, ProxyContext } from '../proxy.js'
 import { createTraefikApi, type TraefikApi } from './api.js'
 import { listCertificates } from './certificates.js'
 import { type BackendContext, createContextMaker, type TraefikContext } from './context.js'
@@ -25,7 +25,7 @@ export interface TraefikOptions {
   readonly log: Logger
   readonly clock: Clock
   /** `publish`: only write files, ask Traefik nothing. */
-  readonly duty: 'drive' | 'publish'
+  readonly duty: ProxyContext['duty']
 }
 
 /** Traefik by its file provider: it follows the folder by itself, and its API, where known, tells when it has a change. */
