@@ -10,6 +10,7 @@ export const SERVERS = {
   docker: { program: 'docker', package: 'docker.io' },
   busybox: { program: 'busybox', package: 'busybox-static' },
   podman: { program: 'podman', package: 'podman' },
+  'docker-compose': { program: 'docker-compose', package: 'docker-compose' },
   debootstrap: { program: 'debootstrap', package: 'debootstrap' },
   openssl: { program: 'openssl', package: 'openssl' },
 }
