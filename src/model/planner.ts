@@ -1,10 +1,11 @@
 import { type Instance, isLive } from './instance.js'
 import { printable } from './label-values.js'
-import { type LabelRules, type RouteWish, readWishes, takesPart, type Wishes } from './labels.js'
+import { readWishes, takesPart } from './labels.js'
 import { NameBook, RESERVED_BACKENDS } from './names.js'
 import type { Backend, Plan, Rejection, Route, Server, WaitingInstance } from './plan.js'
 import { createServer, reach } from './reach.js'
 import { HostBook, orderRoutes } from './routes.js'
+import type { LabelRules, RouteWish, Wishes } from './wishes.js'
 
 /**
  * Makes plans. The plan is a function of the instances and the rules alone; what is kept between two calls only saves

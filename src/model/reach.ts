@@ -1,7 +1,7 @@
 import type { ExposedPort, Instance, NetworkAddress } from './instance.js'
 import { isAddress, printable } from './label-values.js'
-import type { LabelRules, RouteWish, Wishes } from './labels.js'
 import type { Rejection, Server } from './plan.js'
+import type { LabelRules, RouteWish, Wishes } from './wishes.js'
 
 /** Where a proxy connects to. */
 export interface Upstream {

@@ -1,7 +1,7 @@
 import type { HostPattern } from './label-values.js'
 import { printable } from './label-values.js'
-import type { LabelRules, RouteWish, Wishes } from './labels.js'
 import type { Backend, Rejection, Route } from './plan.js'
+import type { LabelRules, RouteWish, Wishes } from './wishes.js'
 
 /** Who holds which (host, path, cookie). The first one keeps it; everybody after is refused and told who has it. */
 export class HostBook {

@@ -171,7 +171,7 @@ describe('applying to Traefik', () => {
     await put(app())
     traefik.insteadOf = () => undefined
     const stop = new AbortController()
-    const stopped = proxy.apply(stop.signal)
+    const stopped = proxy.apply(stop.signal, stop.signal)
     stop.abort()
     await expect(stopped).rejects.toThrow(/aborted/)
     await proxy.apply(signal, signal)

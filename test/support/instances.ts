@@ -1,5 +1,5 @@
 import type { Instance } from '../../src/model/instance.js'
-import type { LabelRules } from '../../src/model/labels.js'
+import type { LabelRules } from '../../src/model/wishes.js'
 
 export const rules: LabelRules = {
   domain: 'ci.example.com',
