@@ -239,6 +239,26 @@ describe('answers that overtake each other', () => {
     expect(engine.requests.filter((path) => path === `/containers/${idOf('a')}/json`)).toHaveLength(2)
   })
 
+  test('an inspect that was asked for before the container died does not bring it back', async () => {
+    engine.answers.list = json([entry('a')])
+    followed = await follow(dockerSource(engine.host))
+    const { reports } = followed
+    const waiting: ServerResponse[] = []
+    engine.answers.inspect = (response) => void waiting.push(response)
+    engine.emit(containerEvent('a', 'update'))
+    await until('it is inspected', () => waiting.length === 1)
+    engine.emit(containerEvent('a', 'die'))
+    await until('it has died', () => summary(reports.at(-1)) === 'a stopped')
+    json(inspected('a'))(waiting[0] as ServerResponse)
+    await until('it is inspected again', () => waiting.length === 2)
+    json(inspected('a', 'exited'))(waiting[1] as ServerResponse)
+    engine.emit(containerEvent('b', 'start'))
+    await until('b is inspected', () => waiting.length === 3)
+    json(inspected('b'))(waiting[2] as ServerResponse)
+    await until('b is known', () => summary(reports.at(-1)) === 'a stopped, b running')
+    expect(reports.map(summary)).toEqual(['a running', 'a stopped', 'a stopped, b running'])
+  })
+
   test('a container that is removed while it is inspected stays removed', async () => {
     followed = await follow(dockerSource(engine.host))
     const { reports } = followed

@@ -3,6 +3,7 @@ import { HostlerError } from '../../lib/errors.js'
 import type { EngineClient } from './client.js'
 import { type Container, mergeListed } from './container.js'
 import { fromInspect, fromListEntry } from './decode.js'
+import { sameContainer } from './same.js'
 
 /** One look at everything: a single list call, and an inspect for each container of which the list tells too little. */
 export interface Census {
@@ -21,34 +22,36 @@ export interface CensusDeps {
 
 /** @throws HostlerError when the list cannot be had or is none */
 export async function takeCensus(deps: CensusDeps, signal: AbortSignal): Promise<Census> {
-  const { entries, podman } = await deps.client.list(signal)
-  const listed = entries.map((entry) => decode(entry, podman))
-  const ours = listed.filter(({ labels }) => deps.isRelevant(labels))
+  const all: Container[] = []
+  let podman = false
+  await deps.client.list((entry, isPodman) => {
+    podman = isPodman
+    all.push(merge(entry, isPodman, deps.known))
+  }, signal)
+  const ours = all.filter(({ labels }) => deps.isRelevant(labels))
   const looked = await Promise.all(ours.map((container) => completed(container, podman, deps, signal)))
-  return {
-    ours: looked.filter((container) => container !== undefined),
-    find: (matches) => listed.find(matches),
-  }
+  return { ours: looked.filter((container) => container !== undefined), find: (matches) => all.find(matches) }
 }
 
-function decode(entry: unknown, podman: boolean): Container {
-  const container = fromListEntry(entry, podman)
-  if (!container) throw new HostlerError('DOCKER_ANSWER', 'the list of containers has an entry without an id')
-  return container
+/** What is known already stays the same object, so that a pass without news leaves no memory behind. */
+function merge(entry: unknown, podman: boolean, knownOf: CensusDeps['known']): Container {
+  const listed = fromListEntry(entry, podman)
+  if (!listed) throw new HostlerError('DOCKER_ANSWER', 'the list of containers has an entry without an id')
+  const known = knownOf(listed.id)
+  const merged = mergeListed(listed, known, podman)
+  return known && sameContainer(merged, known) ? known : merged
 }
 
 /** Undefined: it is gone by now. One that cannot be inspected is taken as listed, and looked at again next time. */
-async function completed(listed: Container, podman: boolean, deps: CensusDeps, signal: AbortSignal) {
-  const known = deps.known(listed.id)
-  const merged = mergeListed(listed, known, podman)
-  if (merged.complete && !(podman && healthIsOpen(merged, known))) return merged
+async function completed(merged: Container, podman: boolean, deps: CensusDeps, signal: AbortSignal) {
+  if (merged.complete && !(podman && healthIsOpen(merged, deps.known(merged.id)))) return merged
   try {
-    const answer = await deps.client.inspect(listed.id, signal)
+    const answer = await deps.client.inspect(merged.id, signal)
     return answer === undefined ? undefined : (fromInspect(answer) ?? merged)
   } catch (error) {
     signal.throwIfAborted()
     deps.log.warn(
-      { err: error, container: listed.name },
+      { err: error, container: merged.name },
       'a container cannot be inspected; some of its facts are missing',
     )
     return merged

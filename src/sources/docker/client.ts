@@ -1,14 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import { HostlerError } from '../../lib/errors.js'
+import { createArrayReader } from './array-stream.js'
 import { withDeadline } from './deadline.js'
 import type { Endpoint } from './endpoint.js'
 import { createLimit } from './limit.js'
-import { createTransport, readJson, type Transport } from './transport.js'
+import { createTransport, readJson, refuse, type Transport } from './transport.js'
 
 /** The four questions that the source asks an engine. Every answer is bounded in time and size. */
 export interface EngineClient {
-  /** Every container, running or not. `podman`: the answer leaves out what Docker's has. */
-  list(signal: AbortSignal): Promise<{ entries: unknown[]; podman: boolean }>
+  /** Every container, running or not, each given to `take`. `podman`: its list leaves out what Docker's has. */
+  list(take: (entry: unknown, podman: boolean) => void, signal: AbortSignal): Promise<void>
   /** One container by id or name; undefined when there is none. At most 16 at once. */
   inspect(id: string, signal: AbortSignal): Promise<unknown>
   /** Newline-delimited JSON; connected when it resolves. Destroy it when done. */
@@ -20,8 +21,8 @@ export interface EngineClient {
 const LIST_MS = 30_000
 const INSPECT_MS = 10_000
 const CONNECT_MS = 10_000
-const MAX_LIST_BYTES = 256 << 20
-const MAX_INSPECT_BYTES = 8 << 20
+const KIND_MS = 3000
+const MAX_CONTAINER_BYTES = 8 << 20
 
 /** Podman calls `die` and `destroy` `died` and `remove`. Without this filter every health check is three more events. */
 export const FOLLOWED_EVENTS = [
@@ -44,24 +45,26 @@ export function createEngineClient(endpoint: Endpoint): EngineClient {
       )
     })
   return {
-    list: (signal) => ask('listing the containers', LIST_MS, signal, (inner) => list(transport, inner)),
+    list: (take, signal) => ask('listing the containers', LIST_MS, signal, (inner) => list(transport, take, inner)),
     inspect: (id, signal) =>
       limited(() =>
         ask(`inspecting container ${id.slice(0, 12)}`, INSPECT_MS, signal, (inner) => inspect(transport, id, inner)),
       ),
     events: (signal) => ask('following the events', CONNECT_MS, signal, () => connectEvents(transport, signal)),
     isRootless: (signal) =>
-      withDeadline({ timeoutMs: CONNECT_MS, what: 'asking for the engine' }, signal, (inner) =>
+      withDeadline({ timeoutMs: KIND_MS, what: 'asking for the kind of engine' }, signal, (inner) =>
         isRootless(transport, inner),
       ).catch(() => undefined),
   }
 }
 
-async function list(transport: Transport, signal: AbortSignal) {
+async function list(transport: Transport, take: (entry: unknown, podman: boolean) => void, signal: AbortSignal) {
   const response = await transport.get('/containers/json', { all: 1 }, signal)
-  const entries = await readJson(response, MAX_LIST_BYTES)
-  if (!Array.isArray(entries)) throw new HostlerError('DOCKER_ANSWER', 'it answered with something that is no list')
-  return { entries: entries as unknown[], podman: /libpod/i.test(String(response.headers['server'])) }
+  if (response.statusCode !== 200) await refuse(response)
+  const podman = /libpod/i.test(String(response.headers['server']))
+  const reader = createArrayReader((entry) => take(entry, podman), MAX_CONTAINER_BYTES)
+  for await (const chunk of response as AsyncIterable<Buffer>) reader.write(chunk)
+  reader.end()
 }
 
 async function inspect(transport: Transport, id: string, signal: AbortSignal): Promise<unknown> {
@@ -70,14 +73,14 @@ async function inspect(transport: Transport, id: string, signal: AbortSignal): P
     response.resume()
     return undefined
   }
-  return readJson(response, MAX_INSPECT_BYTES)
+  return readJson(response, MAX_CONTAINER_BYTES)
 }
 
 /** The signal of the whole session goes along: it must end the stream, not only the connecting. */
 async function connectEvents(transport: Transport, signal: AbortSignal): Promise<IncomingMessage> {
   const filters = { type: ['container', 'network'], event: [...FOLLOWED_EVENTS] }
   const response = await transport.get('/events', { filters }, signal)
-  if (response.statusCode !== 200) await readJson(response, 0)
+  if (response.statusCode !== 200) await refuse(response)
   // Notices a host that went away without a word; a quiet stream is otherwise as good as a dead one.
   response.socket.setKeepAlive(true, 15_000)
   return response
@@ -85,6 +88,6 @@ async function connectEvents(transport: Transport, signal: AbortSignal): Promise
 
 async function isRootless(transport: Transport, signal: AbortSignal): Promise<boolean> {
   const response = await transport.get('/info', {}, signal)
-  const answer = (await readJson(response, MAX_INSPECT_BYTES)) as { SecurityOptions?: unknown } | null
+  const answer = (await readJson(response, MAX_CONTAINER_BYTES)) as { SecurityOptions?: unknown } | null
   return Array.isArray(answer?.SecurityOptions) && answer.SecurityOptions.includes('name=rootless')
 }

@@ -30,6 +30,9 @@ interface Inspection {
   ended: Promise<void>
 }
 
+/** A container with events all the time must become known all the same. */
+const MAX_PASSED_OVER = 5
+
 export function createInspections({ client, found, gone, log }: InspectionDeps): Inspections {
   const running = new Map<string, Inspection>()
 
@@ -47,11 +50,13 @@ export function createInspections({ client, found, gone, log }: InspectionDeps):
   }
 
   async function repeat(id: string, inspection: Inspection, done: () => void, signal: AbortSignal): Promise<void> {
-    while (inspection.again && !inspection.cancelled && !signal.aborted) {
+    for (let round = 1; inspection.again && !inspection.cancelled && !signal.aborted; round++) {
       inspection.again = false
       try {
         const container = await read(id, signal)
         if (inspection.cancelled) return
+        // The answer may be older than the event: it would bring a container back that has died.
+        if (inspection.again && round < MAX_PASSED_OVER) continue
         if (container) await found(container, () => !inspection.cancelled, signal)
         else gone(id)
         done()

@@ -1,12 +1,13 @@
 import type { Census } from './census.js'
 import { type Container, joinedContainer } from './container.js'
-import { createVantage, type Vantage, type VantageRules } from './vantage.js'
+import { createVantage, sameVantage, type Vantage, type VantageRules } from './vantage.js'
 
 /**
  * The containers that matter without taking part: the proxy's own, which says what the proxy can reach, and those whose
  * network one of ours uses (`network_mode: container:ID`).
  */
 export interface Neighbourhood {
+  /** The same object until something of it changes. */
   readonly vantage: Vantage
   /** The container whose network this one uses; undefined when it has its own, or the owner is not known. */
   ownerOf(container: Container): Container | undefined
@@ -33,7 +34,8 @@ export function createNeighbourhood(rules: NeighbourhoodRules): Neighbourhood {
 
   const ownerOf = (container: Container) => owners.get(joinedContainer(container) ?? '')
   const look = () => {
-    vantage = createVantage({ ...rules, rootless }, proxy && (ownerOf(proxy) ?? proxy))
+    const now = createVantage({ ...rules, rootless }, proxy && (ownerOf(proxy) ?? proxy))
+    if (!sameVantage(vantage, now)) vantage = now
   }
 
   const proxyChanged = ({ id }: Container) => proxy?.id === id || (proxy && ownerOf(proxy)?.id === id)

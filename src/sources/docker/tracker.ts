@@ -75,6 +75,8 @@ export class Tracker {
     try {
       this.#rootless ??= await this.#deps.client.isRootless(signal)
       const census = await takeCensus({ ...this.#deps, known: this.#ledger.container }, signal)
+      // An engine that lists but does not tell is not asked again.
+      this.#rootless ??= false
       if (number > this.#newestPass) {
         this.#newestPass = number
         this.#take(census, touched)
@@ -149,9 +151,19 @@ export class Tracker {
     for (const { id } of [...this.#ledger.containers()]) {
       if (!present.has(id) && !touched.has(id)) this.#forget(id)
     }
+    const { vantage } = this.#neighbourhood
     this.#neighbourhood.survey(census, [...census.ours, ...this.#ledger.containers()], this.#rootless === true)
-    for (const container of census.ours) if (!touched.has(container.id)) this.#put(container)
+    const moved = this.#neighbourhood.vantage !== vantage
+    for (const container of census.ours) {
+      if (!touched.has(container.id) && (moved || this.#mayDiffer(container))) this.#put(container)
+    }
     this.#putAgain(({ id }) => touched.has(id))
+  }
+
+  /** The same object is the same fact, unless time or another container has a say in it. */
+  #mayDiffer(container: Container): boolean {
+    const { id } = container
+    return this.#ledger.container(id) !== container || this.#marks.has(id) || joinedContainer(container) !== undefined
   }
 
   #putAgain(concerns: (container: Container) => boolean): void {
@@ -161,7 +173,7 @@ export class Tracker {
   #put(container: Container): void {
     const { source, clock } = this.#deps
     const stopping = isStopping(container, this.#marks.get(container.id), clock.elapsed())
-    if (!stopping && container.state !== 'running') this.#marks.delete(container.id)
+    if (!stopping && (container.state !== 'running' || container.stop)) this.#marks.delete(container.id)
     const { vantage } = this.#neighbourhood
     const joined = this.#neighbourhood.ownerOf(container)
     this.#ledger.put(container, toInstance(container, { source, vantage, joined, stopping }))

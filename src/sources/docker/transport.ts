@@ -58,17 +58,21 @@ function optionsOf(endpoint: Endpoint): Dockerode.DockerOptions & { agent: Agent
   return { host, port, protocol: 'https', agent: new TlsAgent(), ...tls }
 }
 
-/** @throws HostlerError `DOCKER_ANSWER` for an error status, a body larger than `maxBytes`, or one that is no JSON. */
+/** @throws HostlerError `DOCKER_ANSWER` for any status but 200, a body larger than `maxBytes`, or one that is no JSON. */
 export async function readJson(response: IncomingMessage, maxBytes: number): Promise<unknown> {
-  const status = response.statusCode ?? 0
-  const failed = status >= 400
-  const body = await readBody(response, failed ? MAX_ERROR_BYTES : maxBytes)
-  if (failed) throw new HostlerError('DOCKER_ANSWER', `it answered ${status}: ${complaintOf(body)}`)
+  if (response.statusCode !== 200) await refuse(response)
+  const body = await readBody(response, maxBytes)
   try {
     return JSON.parse(body)
   } catch (cause) {
     throw new HostlerError('DOCKER_ANSWER', 'it answered with something that is no JSON', { cause })
   }
+}
+
+/** Throws what an answer that is not 200 says. */
+export async function refuse(response: IncomingMessage): Promise<never> {
+  const body = await readBody(response, MAX_ERROR_BYTES)
+  throw new HostlerError('DOCKER_ANSWER', `it answered ${response.statusCode}: ${complaintOf(body)}`)
 }
 
 const MAX_ERROR_BYTES = 64 * 1024

@@ -33,6 +33,12 @@ export function createVantage(rules: VantageRules, proxy: Container | undefined)
   }
 }
 
+export const sameVantage = (a: Vantage, b: Vantage): boolean =>
+  a.hostAddress === b.hostAddress &&
+  a.reachable === b.reachable &&
+  a.shared.size === b.shared.size &&
+  [...a.shared].every((network) => b.shared.has(network))
+
 function reachableOf({ reach, remoteHost, rootless }: VantageRules): Vantage['reachable'] {
   if (reach !== 'auto') return reach === 'network' ? 'all' : 'none'
   if (remoteHost !== undefined) return 'none'
