@@ -1,9 +1,10 @@
 import type { Settings } from '../../config/schema.js'
 import type { Clock } from '../../lib/clock.js'
+import { createDockerode } from '../../lib/docker/dockerode.js'
+import { parseEndpoint } from '../../lib/docker/endpoint.js'
 import { createMasterSocket, type MasterSocket, type ReloadResult } from './master-socket.js'
 import { createCommandReloader } from './reloaders-command.js'
 import { createContainerReloader } from './reloaders-docker.js'
-import { dockerClient } from './reloaders-docker-client.js'
 import type { Supervisor } from './supervisor.js'
 import { createTurns } from './supervisor-turns.js'
 
@@ -28,7 +29,9 @@ export function createReloader(settings: Settings, { env, clock }: ReloaderInput
   const { masterSocket, container, signal, reloadCommand, checkTimeout: timeoutMs } = settings.haproxy
   if (masterSocket !== '') return createSocketReloader(createMasterSocket(masterSocket, { timeoutMs, clock }))
   if (container === '') return inTurns(createCommandReloader({ command: reloadCommand, timeoutMs, env, clock }))
-  return inTurns(createContainerReloader({ docker: dockerClient(settings.docker), container, signal, clock }))
+  // HAProxy's container is to be found at the first of the endpoints.
+  const docker = createDockerode(parseEndpoint(settings.docker.hosts[0] ?? '', settings.docker))
+  return inTurns(createContainerReloader({ docker, container, signal, clock }))
 }
 
 /** Through the master socket of a HAProxy that somebody else started, on a shared volume. */

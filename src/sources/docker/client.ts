@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
+import type { Endpoint } from '../../lib/docker/endpoint.js'
 import { HostlerError } from '../../lib/errors.js'
 import { createArrayReader } from './array-stream.js'
 import { withDeadline } from './deadline.js'
-import type { Endpoint } from './endpoint.js'
 import { createLimit } from './limit.js'
 import { createTransport, readJson, refuse, type Transport } from './transport.js'
 

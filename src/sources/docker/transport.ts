@@ -1,9 +1,8 @@
-import { Agent, type IncomingMessage } from 'node:http'
-import { Agent as TlsAgent } from 'node:https'
-import Dockerode from 'dockerode'
+import type { IncomingMessage } from 'node:http'
+import { createDockerode } from '../../lib/docker/dockerode.js'
+import type { Endpoint } from '../../lib/docker/endpoint.js'
 import { HostlerError } from '../../lib/errors.js'
 import { printable } from '../../lib/printable.js'
-import type { Endpoint } from './endpoint.js'
 
 /**
  * GET requests through dockerode's modem, always as a stream: its own reading of answers has no bound, turns broken
@@ -37,26 +36,6 @@ export function createTransport(endpoint: Endpoint): Transport {
 const EVERY_STATUS: Readonly<Record<string, true>> = Object.fromEntries(
   Array.from({ length: 500 }, (_, index) => [String(index + 100), true]),
 )
-
-/** A dockerode client for this endpoint and for nothing that the environment says. */
-export function createDockerode(endpoint: Endpoint): Dockerode {
-  // dockerode reads DOCKER_HOST even when it is told where to go, and throws on our comma list.
-  const saved = process.env['DOCKER_HOST']
-  delete process.env['DOCKER_HOST']
-  try {
-    return new Dockerode(optionsOf(endpoint))
-  } finally {
-    if (saved !== undefined) process.env['DOCKER_HOST'] = saved
-  }
-}
-
-function optionsOf(endpoint: Endpoint): Dockerode.DockerOptions & { agent: Agent } {
-  // A kept connection may have been closed at the other end, and the request on it would fail for nothing.
-  if (endpoint.kind === 'unix') return { socketPath: endpoint.path, agent: new Agent() }
-  const { host, port, tls } = endpoint
-  if (!tls) return { host, port, protocol: 'http', agent: new Agent() }
-  return { host, port, protocol: 'https', agent: new TlsAgent(), ...tls }
-}
 
 /** @throws HostlerError `DOCKER_ANSWER` for any status but 200, a body larger than `maxBytes`, or one that is no JSON. */
 export async function readJson(response: IncomingMessage, maxBytes: number): Promise<unknown> {
