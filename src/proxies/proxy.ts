@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.js'
+import { HostlerError } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
 import type { Plan } from '../model/plan.js'
 import type { RenderedFile, StagedFiles } from '../publish/files.js'
@@ -16,7 +17,7 @@ export interface Proxy {
   /** Does the proxy accept these staged files? Throws only when it could not be asked. */
   check(staged: StagedFiles, signal: AbortSignal): Promise<CheckResult>
   /**
-   * Makes the proxy use what lies on disk, and returns only when it does, or throws. Called every pass: it also repairs
+   * Makes the proxy use what lies on disk, and returns only when it does, or throws (LoadRefused when the proxy would not). Called every pass: it also repairs
    * drift. Where it has to wait for its turn (reloads keep a spacing), `newer` ends the waiting with `later`: there is a
    * newer plan to publish first, and apply is called again after it.
    */
@@ -39,6 +40,16 @@ export interface Proxy {
 export type CheckResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly message: string; readonly culprits: readonly string[] }
+
+/** The proxy did not load what lies on disk, and names the backends at fault where that can be told. */
+export class LoadRefused extends HostlerError {
+  constructor(
+    message: string,
+    readonly culprits: readonly string[] = [],
+  ) {
+    super('LOAD_REFUSED', message)
+  }
+}
 
 /** `watched`: the proxy follows the file by itself. `nothing`: it already had it. `later`: it gave way to a newer plan. */
 export interface Applied {

@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.js'
 import { HostlerError, messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
 import type { Backend, Plan } from '../model/plan.js'
-import type { Applied, Proxy } from '../proxies/proxy.js'
+import { type Applied, LoadRefused, type Proxy } from '../proxies/proxy.js'
 import type { Published, Publisher, Stage } from '../publish/files.js'
 import type { ProxyState } from './state.js'
 import { withoutBackends } from './without.js'
@@ -74,8 +74,10 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     const publishedMs = heard === undefined ? 0 : clock.elapsed() - heard
     const applied = await proxy.apply(signal, newer.signal).catch(async (cause) => {
       await takeBack()
-      throw cause
+      if (!(cause instanceof LoadRefused) || !refuse(current, cause)) throw cause
+      alarm.ring()
     })
+    if (!applied) return
     const changed = unique(pending.flatMap((one) => one.changed))
     if (applied.how !== 'later') succeeded(applied, changed)
     done({ proxy: proxy.name, applied, changed: published?.changed ?? [], publishedMs })

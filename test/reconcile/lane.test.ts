@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { silentLogger } from '../../src/lib/logger.js'
 import type { Plan } from '../../src/model/plan.js'
 import { createPlanner } from '../../src/model/planner.js'
-import type { Applied, CheckResult, Proxy } from '../../src/proxies/proxy.js'
+import { type Applied, type CheckResult, LoadRefused, type Proxy } from '../../src/proxies/proxy.js'
 import { createPublisher } from '../../src/publish/publisher.js'
 import { createLane, type RoundOutcome } from '../../src/reconcile/lane.js'
 import { createFakeClock } from '../support/clock.js'
@@ -137,6 +137,20 @@ describe('a proxy’s lane', () => {
     await clock.pass(60_000)
     await rounds(3)
     expect(content()).toBe('a b')
+  })
+
+  test('a backend that turns out bad only when the proxy loads it is left out, and the rest is loaded', async () => {
+    const { proxy, lane, want, content, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    proxy.outcome = async () => {
+      if (content().includes('bad')) throw new LoadRefused('bad is bad', ['bad'])
+      return { how: 'reload', ms: 1 }
+    }
+    want('a', 'bad', 'c')
+    await rounds(2)
+    expect(content()).toBe('a c')
+    expect(lane.state()).toMatchObject({ refused: [{ backend: 'bad' }], failures: 0 })
   })
 
   test('changes that arrive during a round become exactly one next round', async () => {

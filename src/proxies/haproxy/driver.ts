@@ -1,8 +1,9 @@
+import { readFile } from 'node:fs/promises'
 import type { Clock } from '../../lib/clock.js'
-import { HostlerError } from '../../lib/errors.js'
 import type { Logger } from '../../lib/logger.js'
-import type { Applied } from '../proxy.js'
+import { type Applied, LoadRefused } from '../proxy.js'
 import type { Checker, CheckVerdict } from './checker.js'
+import { culpritsOf, parseMessages, summarise } from './checker-messages.js'
 import { createFingerprint } from './fingerprint.js'
 import type { ReloadResult } from './master-socket.js'
 
@@ -30,7 +31,7 @@ export interface Loader {
 export interface Driver {
   /**
    * Starts or reloads HAProxy when the files differ from what it loaded; checks them first. One call at a time.
-   * @throws HostlerError `HAPROXY_REFUSED` when the files do not pass or the reload fails: HAProxy then serves what it had.
+   * @throws LoadRefused when the files do not pass or the reload fails: HAProxy then serves what it had.
    */
   apply(signal: AbortSignal, newer: AbortSignal): Promise<Applied>
   /** Asks HAProxy about files of which some are staged. Once those are in place they need no second check. */
@@ -95,11 +96,7 @@ export function createDriver(inputs: DriverInputs): Driver {
     const { ok, ms, log, how } = await loader.load(signal)
     // A start is no reload: what follows it at once, the first round on an earlier run's files, need not wait.
     if (how === 'reload') lastReload = clock.elapsed()
-    if (!ok)
-      throw new HostlerError(
-        'HAPROXY_REFUSED',
-        `HAProxy did not load the new configuration and serves the old one: ${log ?? 'it gave no reason'}`,
-      )
+    if (!ok) throw await refusal(files, log)
     loaded = wanted
     return { how, ms }
   }
@@ -107,9 +104,19 @@ export function createDriver(inputs: DriverInputs): Driver {
   async function checkOnDisk(files: LoadedFiles, signal: AbortSignal): Promise<void> {
     const verdict = await check(files, NOTHING_STAGED, inputs.scratch, signal)
     if (verdict.ok) return
-    throw new HostlerError(
-      'HAPROXY_REFUSED',
+    throw new LoadRefused(
       `HAProxy refuses the files on disk and keeps what it has: ${verdict.message}`,
+      verdict.culprits,
+    )
+  }
+
+  async function refusal({ configs }: LoadedFiles, log = 'it gave no reason'): Promise<LoadRefused> {
+    const texts = await Promise.all(configs.map(async (path) => ({ path, text: await readFile(path, 'utf8') })))
+    const messages = parseMessages(log, texts)
+    const reason = summarise(messages) || log.trim().split('\n').at(-1)
+    return new LoadRefused(
+      `HAProxy did not load the new configuration and serves the old one: ${reason}`,
+      culpritsOf(messages, texts),
     )
   }
 

@@ -8,10 +8,11 @@ import { createTemplates } from '../../render/templates.js'
 import type { CheckResult, Proxy, ProxyContext } from '../proxy.js'
 import { createCertificates } from './certificates.js'
 import { createChecker } from './checker.js'
+import { createOptionalChecker } from './checker-elsewhere.js'
 import { createContextMaker, type HaproxyContext } from './context.js'
 import { createDriver, type LoadedFiles } from './driver.js'
 import { haproxyEnvironment } from './environment.js'
-import { createLoader } from './loader.js'
+import { createLoader, isElsewhere } from './loader.js'
 import { fillFromMetadata } from './metadata.js'
 import { createOutputs, isConfig } from './outputs.js'
 import { certificateFolders, mentionedPaths, operatorSections } from './sections.js'
@@ -50,9 +51,10 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     return [{ port: http.port, ...host }, ...(https.enabled ? [{ port: https.port, ...host }] : [])]
   }
   const loader = createLoader(settings, { ...context, env, configs: () => files().configs, ports })
+  const checker = createChecker({ bin: settings.haproxy.bin, timeoutMs: settings.haproxy.checkTimeout, env })
   const driver = createDriver({
     files,
-    checker: createChecker({ bin: settings.haproxy.bin, timeoutMs: settings.haproxy.checkTimeout, env }),
+    checker: isElsewhere(settings) ? createOptionalChecker(checker, log) : checker,
     loader,
     spacingMs: settings.haproxy.reloadInterval,
     scratch: join(outputs.root, '.hostler', 'scratch'),
@@ -114,9 +116,10 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       ...(duty === 'load' ? written : []),
     ],
     async start(signal) {
-      if (duty !== 'publish') await loader.prepare(signal)
+      if (duty === 'publish') return
+      await loader.prepare(signal)
       await fillFromMetadata(settings, env, context, signal)
-      if (duty === 'publish' || !existsSync(outputs.pathOf('haproxy-backends.cfg'))) return
+      if (!existsSync(outputs.pathOf('haproxy-backends.cfg'))) return
       // A failure here is no end: the first round tries again with new files.
       await driver
         .apply(signal, signal)

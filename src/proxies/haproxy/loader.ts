@@ -24,10 +24,12 @@ export interface LoaderInputs extends ProxyContext {
  * container, by the operator's command; where none of these is set, as our own child.
  */
 export function createLoader(settings: Settings, inputs: LoaderInputs): Loader {
-  const { masterSocket, container, reloadCommand } = settings.haproxy
-  const isElsewhere = masterSocket !== '' || container !== '' || reloadCommand !== ''
-  return isElsewhere ? elsewhere(createReloader(settings, inputs)) : supervised(settings, inputs)
+  return isElsewhere(settings) ? elsewhere(createReloader(settings, inputs)) : supervised(settings, inputs)
 }
+
+/** Whether HAProxy is somebody else's process. */
+export const isElsewhere = ({ haproxy: { masterSocket, container, reloadCommand } }: Settings): boolean =>
+  masterSocket !== '' || container !== '' || reloadCommand !== ''
 
 function elsewhere(reloader: Reloader): Loader {
   return {

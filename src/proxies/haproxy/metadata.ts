@@ -4,7 +4,7 @@ import type { Settings } from '../../config/schema.js'
 import type { ProxyContext } from '../proxy.js'
 
 /** Metadata may be down for as long as it likes: what it could fill in waits no longer than this. */
-const PATIENCE_MS = 5000
+const PATIENCE_MS = 3000
 
 /**
  * Fills in what predecessor 1 took from metadata: the syslog host where none is set, and the certificate where there is no
@@ -18,14 +18,20 @@ export async function fillFromMetadata(
 ): Promise<void> {
   if (metadata === undefined) return
   const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)])
+  // A name that DNS does not answer for outlasts its request.
+  const outOfPatience = new Promise<never>((_, reject) =>
+    patience.addEventListener('abort', () => reject(patience.reason)),
+  )
+  outOfPatience.catch(() => undefined)
   const syslog = async () => {
-    const host = await metadata.agentIp(patience)
+    const host = await Promise.race([metadata.agentIp(patience), outOfPatience])
     if (host === undefined) return
     env['SYSLOG_HOST'] = host
     log.info({ host }, 'haproxy logs to the host that metadata names')
   }
   const certificate = async () => {
-    const pem = await metadata.certificate(patience, { base64: settings.haproxy.sslBase64 })
+    const asked = metadata.certificate(patience, { base64: settings.haproxy.sslBase64 })
+    const pem = await Promise.race([asked, outOfPatience])
     if (pem === undefined) return
     const path = settings.haproxy.sslCert
     await writeFile(`${path}.new`, pem, { mode: 0o600 })
