@@ -1,8 +1,5 @@
 // `npm test`: gets the real servers, builds, and runs every suite. Arguments go to jest.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from './build.mjs'
 import { ensureServers, SERVERS } from './servers.mjs'
@@ -16,32 +13,16 @@ if (missing.length > 0 && process.env.CI === 'true') {
 const built = build()
 if (built !== 0) process.exit(built)
 
-const work = mkdtempSync(join(tmpdir(), 'hostler-test-'))
-const report = join(work, 'report.json')
 const { status } = spawnSync(
   process.execPath,
   [
     '--experimental-vm-modules',
     '--no-warnings',
     'node_modules/jest/bin/jest.js',
-    '--json',
-    `--outputFile=${report}`,
+    '--reporters=default',
+    '--reporters=<rootDir>/scripts/jest-closing-line.mjs',
     ...process.argv.slice(2),
   ],
-  {
-    cwd: root,
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, MISSING_SERVERS: missing.join(',') },
-  },
+  { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, MISSING_SERVERS: missing.join(',') } },
 )
-let failed = 1
-try {
-  const results = JSON.parse(readFileSync(report, 'utf8'))
-  failed = results.numFailedTests + results.numRuntimeErrorTestSuites
-  const skipped = results.numPendingTests > 0 ? `, ${results.numPendingTests} skipped` : ''
-  process.stdout.write(`${results.numPassedTests} passed, ${failed} failed${skipped}\n`)
-} catch {
-  process.stdout.write('0 passed, 1 failed\n')
-}
-rmSync(work, { recursive: true, force: true })
-process.exit(status === 0 && failed === 0 ? 0 : 1)
+process.exit(status ?? 1)
