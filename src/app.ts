@@ -72,7 +72,7 @@ export function createApp(settings: Settings, context: AppContext): App {
     for (const outcome of outcomes.splice(0)) record(outcome)
     for (const [index, proxy] of proxies.entries()) await startProxy(proxy, publishers[index] as Publisher)
     const watchers = await Promise.all(
-      proxies.map((proxy, index) => watchPaths(proxy, () => lanes[index]?.nudge(), log)),
+      proxies.map((proxy, index) => watchPaths(proxy, () => lanes[index]?.reconsider(), log)),
     )
     undo.push(...watchers)
     const running = reconciler.run(stopping.signal)

@@ -16,7 +16,7 @@ import { withoutBackends } from './without.js'
  * INVARIANTS
  * - What is on disk has passed the proxy's own check, and what the proxy refused to load is taken back from disk.
  * - A round is done only when the proxy has taken it.
- * - A backend that the proxy refuses is left out until it changes; the others go on.
+ * - A backend that the proxy refuses is left out until it or the proxy's own files change; the others go on.
  */
 export interface Lane {
   /**
@@ -24,6 +24,8 @@ export interface Lane {
    * @param since when a change of facts was first heard of, on the monotonic clock
    */
   nudge(since?: number): void
+  /** The same for a change of what decides over a backend beside the plan, a template say: what was refused is tried again. */
+  reconsider(): void
   /** Runs until aborted. `plan` gives the newest plan, or undefined while it is too early for one. */
   run(plan: () => Plan | undefined, signal: AbortSignal): Promise<void>
   state(): ProxyState
@@ -58,6 +60,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   /** Published since the proxy last took something. */
   const pending: Published[] = []
   let newer = new AbortController()
+  let forgiving = false
   let failures = 0
   let error: string | undefined
   let settled = false
@@ -106,6 +109,8 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
 
   /** A backend that was made anew since gets another chance. */
   function forgetChanged(current: Plan): void {
+    if (forgiving) refused.clear()
+    forgiving = false
     if (refused.size === 0) return
     const present = new Set(current.backends)
     for (const [name, { backend }] of refused) if (!present.has(backend)) refused.delete(name)
@@ -144,11 +149,17 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     done({ proxy: proxy.name, failed: cause })
   }
 
+  function nudge(heard?: number): void {
+    since ??= heard
+    newer.abort()
+    alarm.ring()
+  }
+
   return {
-    nudge(heard) {
-      since ??= heard
-      newer.abort()
-      alarm.ring()
+    nudge,
+    reconsider() {
+      forgiving = true
+      nudge()
     },
     async run(newest, signal) {
       while (!signal.aborted) {
