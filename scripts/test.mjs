@@ -19,9 +19,9 @@ const { status } = spawnSync(
     '--experimental-vm-modules',
     '--no-warnings',
     'node_modules/jest/bin/jest.js',
-    '--reporters=default',
-    '--reporters=<rootDir>/scripts/jest-closing-line.mjs',
     ...process.argv.slice(2),
+    '--reporters=default',
+    '--reporters=./scripts/jest-closing-line.mjs',
   ],
   { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, MISSING_SERVERS: missing.join(',') } },
 )
