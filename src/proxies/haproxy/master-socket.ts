@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { type Clock, systemClock } from '../../lib/clock.js'
 import { codeOf, HostlerError } from '../../lib/errors.js'
 import { type Processes, parseProcesses, servingWorker } from './master-socket-processes.js'
+import { socketTimedOut, socketTooLong, socketUnreachable } from './socket-errors.js'
 
 /** A reload that was made and looked at. `ok: false`: HAProxy refused the files and serves on with those it had. */
 export interface ReloadResult {
@@ -159,51 +160,25 @@ async function exchange({ path, text, timeoutMs, maxReplyBytes, signal }: Exchan
   const socket = connect(path)
   const onAbort = () => socket.destroy(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
   signal.addEventListener('abort', onAbort, { once: true })
-  const timer = setTimeout(() => socket.destroy(timedOut(path, text, timeoutMs)), timeoutMs)
+  const timer = setTimeout(() => socket.destroy(socketTimedOut(path, text, timeoutMs)), timeoutMs)
   try {
     socket.end(`${text}\n`)
     const chunks: Buffer[] = []
     let bytes = 0
     for await (const chunk of socket) {
       bytes += (chunk as Buffer).length
-      if (bytes > maxReplyBytes) throw tooLong(path, text, maxReplyBytes)
+      if (bytes > maxReplyBytes) throw socketTooLong(path, text, maxReplyBytes)
       chunks.push(chunk as Buffer)
     }
     return Buffer.concat(chunks).toString('utf8')
   } catch (error) {
     signal.throwIfAborted()
-    throw error instanceof HostlerError ? error : unreachable(path, text, error)
+    throw error instanceof HostlerError ? error : socketUnreachable(path, text, '-W -S PATH', error)
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', onAbort)
     socket.destroy()
   }
-}
-
-function unreachable(path: string, text: string, cause: unknown): HostlerError {
-  const remedy =
-    codeOf(cause) === 'EACCES'
-      ? 'Hostler may not use it: run both as the same user, or start HAProxy with `-S PATH,mode,660`.'
-      : 'Is HAProxy running with `-W -S` and this path?'
-  return new HostlerError(
-    'HAPROXY_SOCKET_UNREACHABLE',
-    `\`${text}\` was not answered at HAProxy's socket ${path}. ${remedy}`,
-    { cause },
-  )
-}
-
-function timedOut(path: string, text: string, ms: number): HostlerError {
-  return new HostlerError(
-    'HAPROXY_SOCKET_TIMEOUT',
-    `\`${text}\` at HAProxy's socket ${path} was not answered within ${ms} ms. Is HAProxy overloaded or stopped (SIGSTOP)?`,
-  )
-}
-
-function tooLong(path: string, text: string, bytes: number): HostlerError {
-  return new HostlerError(
-    'HAPROXY_SOCKET_TOO_LONG',
-    `\`${text}\` at HAProxy's socket ${path} was answered with more than ${bytes} bytes; the reply was dropped.`,
-  )
 }
 
 function notAMaster(path: string, reply: string): HostlerError {
