@@ -23,7 +23,11 @@ function firstOf(labels: Readonly<Record<string, string>>, names: readonly strin
 export const hostLabel = (name: string): string => trimmed(name.toLowerCase().replace(/[^a-z0-9_.-]+/g, '-'))
 
 /** A name as HAProxy and Traefik take it for a backend or server: case kept, anything else becomes `-`. */
-export const slug = (name: string): string => trimmed(name.replace(/[^A-Za-z0-9_.-]+/g, '-')).slice(0, 100) || 'unnamed'
+export const slug = (name: string): string =>
+  SLUG.test(name) ? name : trimmed(name.replace(/[^A-Za-z0-9_.-]+/g, '-')).slice(0, 100) || 'unnamed'
+
+/** Most names are fit already. */
+const SLUG = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,98}[A-Za-z0-9_])?$/
 
 const trimmed = (name: string): string => name.replace(/^[-.]+|[-.]+$/g, '')
 
@@ -48,6 +52,7 @@ export class NameBook {
   /** @param identity what the name stands for, unique */
   take(wanted: string, identity: string): string {
     let name = slug(wanted)
+    // Digits of a hash, so that the name does not depend on who else came first.
     for (let digits = 6; this.taken.has(name); digits++) {
       name = `${slug(wanted)}-${createHash('sha256').update(identity).digest('hex').slice(0, digits)}`
     }

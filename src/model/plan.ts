@@ -73,7 +73,8 @@ export interface Route {
   /** `/`, or a prefix without a trailing slash that matches whole segments: `/api` is `/api` and `/api/…`, not `/apix`. */
   readonly path: string
   readonly stripPath: boolean
-  readonly cookie?: { readonly name: string; readonly value: string }
+  /** Must be present in the request; null for a route that asks for none. */
+  readonly cookie: { readonly name: string; readonly value: string } | null
   /** 1 to 99999, higher first among the routes of one host. An exact host always comes before a wildcard. */
   readonly priority: number
   readonly backend: string

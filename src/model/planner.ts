@@ -1,10 +1,11 @@
+import { createSorter } from '../lib/sorter.js'
 import { type Instance, isLive } from './instance.js'
-import { printable } from './label-values.js'
+import { type HostPattern, printable } from './label-values.js'
 import { readWishes, takesPart } from './labels.js'
 import { NameBook, RESERVED_BACKENDS } from './names.js'
-import type { Backend, Plan, Rejection, Route, Server, WaitingInstance } from './plan.js'
+import type { Backend, Plan, Rejection, Server, WaitingInstance } from './plan.js'
 import { createServer, reach } from './reach.js'
-import { HostBook, orderRoutes } from './routes.js'
+import { createRouteOrder, HostBook, routeOf } from './routes.js'
 import type { LabelRules, RouteWish, Wishes } from './wishes.js'
 
 /**
@@ -12,40 +13,60 @@ import type { LabelRules, RouteWish, Wishes } from './wishes.js'
  * work: an instance that is the same object is not read again, a backend whose members did not change is the same object.
  */
 export function createPlanner(rules: LabelRules): (instances: readonly Instance[]) => Plan {
-  const wishes = new WeakMap<Instance, Wishes | 'stranger'>()
+  const holders = new WeakMap<Instance, Holder | 'stranger'>()
+  const byAge = createSorter(olderFirst)
+  const order = createRouteOrder()
   let before: ReadonlyMap<string, Kept> = new Map()
-  const wishesOf = (instance: Instance): Wishes | 'stranger' => {
-    const known = wishes.get(instance)
+  const holderOf = (instance: Instance): Holder | 'stranger' => {
+    const known = holders.get(instance)
     if (known !== undefined) return known
-    const fresh = takesPart(instance.labels, rules) ? readWishes(instance, rules) : 'stranger'
-    wishes.set(instance, fresh)
+    const fresh = takesPart(instance.labels, rules) ? toHolder(readWishes(instance, rules)) : 'stranger'
+    holders.set(instance, fresh)
     return fresh
   }
   return (instances) => {
-    const members = instances.map(wishesOf).filter((wish) => wish !== 'stranger')
-    const { plan, kept } = makePlan(members, rules, before)
-    before = kept
-    return plan
+    const present = instances.map(holderOf).filter((holder) => holder !== 'stranger')
+    const made = makeBackends(present, byAge(present.filter(isHolding)), rules, before)
+    before = made.kept
+    const rejections = made.rejections.sort(byPlace)
+    const warnings = made.warnings.sort(byPlace)
+    return { ...order(made.backends), rejections, warnings }
   }
 }
 
+/** An instance that takes part, read once. */
+interface Holder {
+  readonly wishes: Wishes
+  readonly members: readonly Member[]
+}
+
+/** What one route of one instance brings to a backend. */
+export interface Member {
+  readonly wishes: Wishes
+  readonly wish: RouteWish
+  /** Stack, service and route: members with the same key make one backend. */
+  readonly group: string
+}
+
+const toHolder = (wishes: Wishes): Holder => ({
+  wishes,
+  members: wishes.routes.map((wish) => ({ wishes, wish, group: `${wishes.stack}\n${wishes.service}\n${wish.name}` })),
+})
+
+/** A stopped container holds no hostname. */
+const isHolding = ({ wishes }: Holder): boolean => wishes.instance.state !== 'stopped'
+
 /** One service of one stack with one of its routes: what becomes a backend. */
 interface Group {
-  readonly key: string
   readonly name: string
   /** Oldest first; the first one's wish is the group's. */
   readonly members: readonly Member[]
 }
 
-interface Member {
-  readonly wishes: Wishes
-  readonly wish: RouteWish
-}
-
 /** A backend and what it was made from, so that the next plan can tell that nothing changed. */
 interface Kept {
   readonly members: readonly Member[]
-  readonly hosts: string
+  readonly hosts: readonly HostPattern[]
   readonly made: MadeBackend
 }
 
@@ -55,28 +76,35 @@ interface MadeBackend {
   readonly warnings: readonly Rejection[]
 }
 
-function makePlan(
-  wishes: readonly Wishes[],
+interface MadeBackends {
+  readonly backends: Backend[]
+  readonly rejections: Rejection[]
+  readonly warnings: Rejection[]
+  readonly kept: ReadonlyMap<string, Kept>
+}
+
+function makeBackends(
+  present: readonly Holder[],
+  byAge: readonly Holder[],
   rules: LabelRules,
   before: ReadonlyMap<string, Kept>,
-): { plan: Plan; kept: ReadonlyMap<string, Kept> } {
-  const rejections = wishes.flatMap((wish) => wish.rejections)
-  const warnings = wishes.flatMap((wish) => wish.warnings)
-  const hosts = new HostBook()
+): MadeBackends {
+  const rejections = present.flatMap(({ wishes }) => wishes.rejections)
+  const warnings = present.flatMap(({ wishes }) => wishes.warnings)
+  const book = new HostBook(rules)
   const kept = new Map<string, Kept>()
   const backends: Backend[] = []
-  for (const group of groupsOf(wishes)) {
-    const { routes, refused } = hosts.claim(group.name, group.members[0] as Member, rules)
-    rejections.push(...refused)
-    if (routes.length === 0) continue
-    const entry = keptOrMade(group, routes, before.get(group.name), rules)
+  for (const group of groupsOf(byAge)) {
+    const { hosts, refused } = book.claim(group.members[0] as Member)
+    for (const rejection of refused) rejections.push(rejection)
+    if (hosts.length === 0) continue
+    const entry = keptOrMade(group, hosts, before.get(group.name), rules)
     kept.set(group.name, entry)
     backends.push(entry.made.backend)
     rejections.push(...entry.made.rejections)
     warnings.push(...entry.made.warnings)
   }
-  const settled = orderRoutes(backends)
-  return { plan: { ...settled, rejections: rejections.sort(byPlace), warnings: warnings.sort(byPlace) }, kept }
+  return { backends, rejections, warnings, kept }
 }
 
 const byPlace = (a: Rejection, b: Rejection): number =>
@@ -91,49 +119,40 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
  * Groups in the order of their first holder, named as it comes: the first service of a stack is called like the stack,
  * the others `stack-service`; a named route adds its name.
  */
-function groupsOf(wishes: readonly Wishes[]): Group[] {
-  const members = new Map<string, Member[]>()
-  for (const holder of wishes.filter(({ instance }) => instance.state !== 'stopped').sort(byAge)) {
-    for (const wish of holder.routes) {
-      const key = `${holder.stack}\n${holder.service}\n${wish.name}`
-      const group = members.get(key)
-      if (group) group.push({ wishes: holder, wish })
-      else members.set(key, [{ wishes: holder, wish }])
+function groupsOf(byAge: readonly Holder[]): Group[] {
+  const groups = new Map<string, Member[]>()
+  for (const { members } of byAge) {
+    for (const member of members) {
+      const group = groups.get(member.group)
+      if (group) group.push(member)
+      else groups.set(member.group, [member])
     }
   }
   const names = new NameBook(RESERVED_BACKENDS)
   const firstService = new Map<string, string>()
-  return [...members].map(([key, group]) => {
-    const [{ wishes: first, wish }] = group as [Member]
-    const owner = firstService.get(first.stack) ?? first.service
-    firstService.set(first.stack, owner)
-    const parts = [
-      first.stack,
-      ...(owner === first.service ? [] : [first.service]),
-      ...(wish.name === '' ? [] : [wish.name]),
-    ]
-    return { key, name: names.take(parts.join('-'), key), members: group }
+  return [...groups.values()].map((members) => {
+    const [{ wishes, wish, group }] = members as [Member]
+    const owner = firstService.get(wishes.stack) ?? wishes.service
+    firstService.set(wishes.stack, owner)
+    const service = owner === wishes.service ? '' : `-${wishes.service}`
+    const route = wish.name === '' ? '' : `-${wish.name}`
+    return { name: names.take(`${wishes.stack}${service}${route}`, group), members }
   })
 }
 
 /** Creation time, then name: who was there first. */
-const byAge = (a: Wishes, b: Wishes): number =>
-  a.instance.createdAt - b.instance.createdAt ||
-  compare(a.instance.name, b.instance.name) ||
-  compare(a.instance.source, b.instance.source) ||
-  compare(a.instance.id, b.instance.id)
+const olderFirst = ({ wishes: { instance: a } }: Holder, { wishes: { instance: b } }: Holder): number =>
+  a.createdAt - b.createdAt || compare(a.name, b.name) || compare(a.source, b.source) || compare(a.id, b.id)
 
-function keptOrMade(group: Group, routes: readonly Route[], last: Kept | undefined, rules: LabelRules): Kept {
-  const hosts = routes.map(({ host }) => host).join(' ')
-  const same =
-    last !== undefined &&
-    last.hosts === hosts &&
-    last.members.length === group.members.length &&
-    last.members.every((member, index) => member.wish === group.members[index]?.wish)
-  return same ? last : { members: group.members, hosts, made: makeBackend(group, routes, rules) }
+function keptOrMade(group: Group, hosts: readonly HostPattern[], last: Kept | undefined, rules: LabelRules): Kept {
+  const isSame = last !== undefined && sameItems(last.hosts, hosts) && sameItems(last.members, group.members)
+  return isSame ? last : { members: group.members, hosts, made: makeBackend(group, hosts, rules) }
 }
 
-function makeBackend(group: Group, routes: readonly Route[], rules: LabelRules): MadeBackend {
+const sameItems = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a === b || (a.length === b.length && a.every((item, index) => item === b[index]))
+
+function makeBackend(group: Group, hosts: readonly HostPattern[], rules: LabelRules): MadeBackend {
   const [{ wishes: holder, wish }] = group.members as [Member]
   const servers: Server[] = []
   const waiting: WaitingInstance[] = []
@@ -159,7 +178,7 @@ function makeBackend(group: Group, routes: readonly Route[], rules: LabelRules):
     scheme: wish.scheme,
     sticky: wish.sticky,
     ...(wish.healthCheck && { healthCheck: wish.healthCheck }),
-    routes,
+    routes: hosts.map((host) => routeOf(host, wish, group.name, holder.stack)),
     servers: servers.sort((a, b) => compare(a.name, b.name)),
     waiting: waiting.sort((a, b) => compare(a.instance, b.instance)),
   }

@@ -1,5 +1,5 @@
-import type { HostPattern } from './label-values.js'
-import { printable } from './label-values.js'
+import { createSorter } from '../lib/sorter.js'
+import { type HostPattern, printable } from './label-values.js'
 import type { Backend, Rejection, Route } from './plan.js'
 import type { LabelRules, RouteWish, Wishes } from './wishes.js'
 
@@ -7,34 +7,45 @@ import type { LabelRules, RouteWish, Wishes } from './wishes.js'
 export class HostBook {
   private readonly holders = new Map<string, string>()
 
-  claim(
-    backend: string,
-    { wishes, wish }: { wishes: Wishes; wish: RouteWish },
-    rules: LabelRules,
-  ): { routes: Route[]; refused: Rejection[] } {
-    const routes: Route[] = []
-    const refused: Rejection[] = []
+  constructor(private readonly rules: LabelRules) {}
+
+  /** @returns the hosts that it may have; the wish's own list when that is all of them */
+  claim({ wishes, wish }: { readonly wishes: Wishes; readonly wish: RouteWish }): Claimed {
+    let granted: HostPattern[] | undefined
+    let refused: Rejection[] = NOBODY
     for (const pattern of wish.hosts) {
-      const key = `${pattern.host} ${wish.path} ${wish.cookie ? `${wish.cookie.name}=${wish.cookie.value}` : ''}`
+      const key = claimKey(pattern, wish)
       const holder = this.holders.get(key)
       if (holder === undefined) {
         this.holders.set(key, wishes.instance.name)
-        routes.push(routeOf(pattern, wish, backend, wishes.stack))
+        granted?.push(pattern)
       } else {
-        refused.push(taken(pattern, wish, wishes, holder, rules))
+        granted ??= wish.hosts.slice(0, wish.hosts.indexOf(pattern))
+        refused = [...refused, taken(pattern, wish, wishes, holder, this.rules)]
       }
     }
-    return { routes, refused }
+    return { hosts: granted ?? wish.hosts, refused }
   }
 }
 
-function routeOf({ host, wildcard }: HostPattern, wish: RouteWish, backend: string, stack: string): Route {
+interface Claimed {
+  readonly hosts: readonly HostPattern[]
+  readonly refused: readonly Rejection[]
+}
+
+const NOBODY: Rejection[] = []
+
+/** Most routes are the whole host: its name alone is their key. */
+const claimKey = ({ host }: HostPattern, { path, cookie }: RouteWish): string =>
+  path === '/' && !cookie ? host : `${host} ${path} ${cookie ? `${cookie.name}=${cookie.value}` : ''}`
+
+export function routeOf({ host, wildcard }: HostPattern, wish: RouteWish, backend: string, stack: string): Route {
   return {
     host,
     wildcard,
     path: wish.path,
     stripPath: wish.stripPath && wish.path !== '/',
-    ...(wish.cookie && { cookie: wish.cookie }),
+    cookie: wish.cookie ?? null,
     priority: wish.priority ?? ruleLength(host, wish),
     backend,
     stack: printable(stack),
@@ -64,23 +75,38 @@ function taken({ host }: HostPattern, wish: RouteWish, wishes: Wishes, holder: s
  * Puts routes into the order in which they are tried: exact hosts before wildcards; within one host by priority, a tie by
  * cookie, longer path, first holder. Ties are then lifted apart, so that priorities alone tell the order to any proxy.
  */
-export function orderRoutes(backends: readonly Backend[]): { backends: Backend[]; routes: Route[] } {
-  const byHost = new Map<string, Route[]>()
+export function createRouteOrder(): (backends: readonly Backend[]) => { backends: Backend[]; routes: Route[] } {
+  const sortHosts = createSorter(exactFirst)
+  const sortBackends = createSorter(byName)
+  return (backends) => {
+    const byHost = routesByHost(backends)
+    const moved = new Map<Route, Route>()
+    const routes: Route[] = []
+    for (const host of sortHosts(byHost.keys())) {
+      const found = byHost.get(host)
+      if (!Array.isArray(found)) {
+        if (found) routes.push(found)
+        continue
+      }
+      settleTies(found.sort(byPrecedence), moved)
+      for (const route of found) routes.push(moved.get(route) ?? route)
+    }
+    return { routes, backends: sortBackends(backends.map((backend) => withRoutes(backend, moved))) }
+  }
+}
+
+/** Nearly every host has one route, which then stands for itself. */
+function routesByHost(backends: readonly Backend[]): Map<string, Route | Route[]> {
+  const byHost = new Map<string, Route | Route[]>()
   for (const { routes } of backends) {
     for (const route of routes) {
       const same = byHost.get(route.host)
-      if (same) same.push(route)
-      else byHost.set(route.host, [route])
+      if (same === undefined) byHost.set(route.host, route)
+      else if (Array.isArray(same)) same.push(route)
+      else byHost.set(route.host, [same, route])
     }
   }
-  const moved = new Map<Route, Route>()
-  const routes: Route[] = []
-  for (const host of [...byHost.keys()].sort(exactFirst)) {
-    const ordered = liftTies((byHost.get(host) ?? []).sort(byPrecedence))
-    for (const [route, lifted] of ordered) if (route !== lifted) moved.set(route, lifted)
-    routes.push(...ordered.map(([, lifted]) => lifted))
-  }
-  return { routes, backends: backends.map((backend) => withRoutes(backend, moved)).sort(byName) }
+  return byHost
 }
 
 const byName = (a: Backend, b: Backend): number => (a.name < b.name ? -1 : 1)
@@ -90,19 +116,15 @@ const exactFirst = (a: string, b: string): number =>
 
 /** Array.sort is stable, so equal routes stay in the order of their holders. */
 const byPrecedence = (a: Route, b: Route): number =>
-  b.priority - a.priority ||
-  Number(b.cookie !== undefined) - Number(a.cookie !== undefined) ||
-  b.path.length - a.path.length
+  b.priority - a.priority || Number(b.cookie !== null) - Number(a.cookie !== null) || b.path.length - a.path.length
 
-function liftTies(routes: readonly Route[]): [Route, Route][] {
+/** @param routes of one host, the first to be tried first; those that have to be lifted go into `moved` */
+function settleTies(routes: readonly Route[], moved: Map<Route, Route>): void {
   let floor = 0
-  return routes
-    .toReversed()
-    .map((route): [Route, Route] => {
-      floor = Math.max(route.priority, floor + 1)
-      return [route, floor === route.priority ? route : { ...route, priority: floor }]
-    })
-    .reverse()
+  for (const route of routes.toReversed()) {
+    floor = Math.max(route.priority, floor + 1)
+    if (floor !== route.priority) moved.set(route, { ...route, priority: floor })
+  }
 }
 
 function withRoutes(backend: Backend, moved: ReadonlyMap<Route, Route>): Backend {

@@ -8,7 +8,7 @@ const MINUTE_MS = 60_000
 
 export function sampleRoute(host: string, backend: string, more: Partial<Route> = {}): Route {
   const wildcard = host.startsWith('*.')
-  return { host, wildcard, path: '/', stripPath: false, priority: 100, backend, stack: backend, ...more }
+  return { host, wildcard, path: '/', stripPath: false, cookie: null, priority: 100, backend, stack: backend, ...more }
 }
 
 export function sampleBackend(name: string, more: Partial<Backend> = {}): Backend {

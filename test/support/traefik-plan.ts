@@ -1,7 +1,7 @@
 import { parse } from 'yaml'
 import { type Settings, settingsSchema } from '../../src/config/schema.js'
 import type { Backend, HealthCheck, Plan, Route, Server } from '../../src/model/plan.js'
-import { orderRoutes } from '../../src/model/routes.js'
+import { createRouteOrder } from '../../src/model/routes.js'
 
 /** A backend as a test writes it; everything but its name and hosts has a default. */
 export interface BackendSketch {
@@ -14,7 +14,7 @@ export interface BackendSketch {
 }
 
 export function planOf(sketches: readonly BackendSketch[]): Plan {
-  return { ...orderRoutes(sketches.map(backendOf)), rejections: [], warnings: [] }
+  return { ...createRouteOrder()(sketches.map(backendOf)), rejections: [], warnings: [] }
 }
 
 function backendOf({
@@ -48,7 +48,7 @@ function routeOf(sketch: BackendSketch['routes'][number], backend: string): Rout
     wildcard,
     path,
     stripPath,
-    ...(cookie && { cookie: { name, value } }),
+    cookie: cookie ? { name, value } : null,
     priority,
     backend,
     stack: backend,

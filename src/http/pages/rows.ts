@@ -14,7 +14,7 @@ export const backendRow = (backend: Backend, entrance: State['entrance']): Marku
 /** A wildcard is no address, so it is shown without a link. */
 function routeLink(route: Route, entrance: State['entrance']): Content {
   const shown = route.host + (route.path === '/' ? '' : route.path)
-  const cookie = route.cookie && html` <small>cookie ${route.cookie.name}=${route.cookie.value}</small>`
+  const cookie = route.cookie === null ? '' : html` <small>cookie ${route.cookie.name}=${route.cookie.value}</small>`
   if (route.wildcard) return [shown, cookie]
   const { scheme, port } = entrance ?? { scheme: 'http', port: 80 }
   const portPart = port === (scheme === 'https' ? 443 : 80) ? '' : `:${port}`

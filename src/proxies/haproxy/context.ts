@@ -20,7 +20,7 @@ export interface HaproxyContext {
   readonly operator: OperatorSections
   readonly backends: readonly BackendContext[]
   /** In the order in which they are tried. */
-  readonly routes: readonly RouteContext[]
+  readonly routes: readonly Route[]
   readonly maps: Lookup
 }
 
@@ -34,17 +34,6 @@ export interface CertificateContext {
 export interface OperatorSections {
   readonly frontends: boolean
   readonly sorry: boolean
-}
-
-export interface RouteContext {
-  readonly host: string
-  readonly wildcard: boolean
-  readonly path: string
-  readonly stripPath: boolean
-  readonly cookie: { readonly name: string; readonly value: string } | null
-  readonly priority: number
-  readonly backend: string
-  readonly stack: string
 }
 
 export interface BackendContext {
@@ -62,7 +51,7 @@ export interface BackendContext {
     /** The Host header that the check sends. */
     readonly host: string
   } | null
-  readonly routes: readonly RouteContext[]
+  readonly routes: readonly Route[]
   /** The different path prefixes that are cut off, longest first. */
   readonly stripPaths: readonly string[]
   readonly servers: readonly ServerContext[]
@@ -102,12 +91,10 @@ export function createContextMaker(): (plan: Plan, inputs: ContextInputs) => Hap
     https: settings.https,
     ...inputs,
     backends: plan.backends.map(contextOf),
-    routes: plan.routes.map(routeContext),
+    routes: plan.routes,
     maps: createLookup(plan.routes),
   })
 }
-
-const routeContext = (route: Route): RouteContext => ({ ...route, cookie: route.cookie ?? null })
 
 function backendContext({ waiting: _, healthCheck, ...backend }: Backend): BackendContext {
   const stripped = backend.routes.filter(({ stripPath }) => stripPath).map(({ path }) => path)
@@ -116,7 +103,6 @@ function backendContext({ waiting: _, healthCheck, ...backend }: Backend): Backe
     healthCheck: healthCheck
       ? { ...healthCheck, port: healthCheck.port ?? null, host: backend.routes[0]?.host.replace('*', 'check') ?? '' }
       : null,
-    routes: backend.routes.map(routeContext),
     stripPaths: [...new Set(stripped)].sort((a, b) => b.length - a.length),
     servers: backend.servers.map(serverContext),
   }

@@ -10,7 +10,7 @@ import type { Route } from '../../model/plan.js'
  * would give. Only a request that carries two cookies which both lead somewhere is decided by the cookies' names' order.
  */
 export interface Lookup {
-  readonly domains: readonly Entry[]
+  readonly domains: readonly Route[]
   readonly paths: readonly Entry[]
   readonly cookies: readonly Entry[]
   /** In the order in which they are asked for. */
@@ -24,16 +24,24 @@ export interface Entry {
 
 /** @param routes in the plan's order: hosts together, the first that matches wins */
 export function createLookup(routes: readonly Route[]): Lookup {
-  const domains: Entry[] = []
+  const domains: Route[] = []
   const paths: Entry[] = []
   const cookies: Entry[] = []
-  for (const ofHost of byHost(routes)) {
-    for (const route of reachable(ofHost.filter(({ cookie }) => cookie === undefined))) {
-      if (route.path === '/') domains.push({ key: route.host, backend: route.backend })
-      else paths.push({ key: pathKey(route), backend: route.backend })
+  const add = (route: Route) => {
+    if (route.path === '/') domains.push(route)
+    else paths.push({ key: pathKey(route), backend: route.backend })
+  }
+  for (let start = 0, end = 0; start < routes.length; start = end) {
+    const first = routes[start] as Route
+    for (end = start + 1; routes[end]?.host === first.host; ) end++
+    if (end === start + 1 && first.cookie === null) {
+      add(first)
+      continue
     }
+    const ofHost = routes.slice(start, end)
+    for (const route of reachable(ofHost.filter(({ cookie }) => cookie === null))) add(route)
     for (const cookie of cookiesOf(ofHost)) {
-      for (const route of reachable(ofHost.filter((other) => other.cookie === undefined || pair(other) === cookie))) {
+      for (const route of reachable(ofHost.filter((other) => other.cookie === null || pair(other) === cookie))) {
         cookies.push({ key: `${cookie}|${pathKey(route)}`, backend: route.backend })
       }
     }
@@ -47,15 +55,6 @@ const pathKey = ({ host, path }: Route): string => `${host}${path === '/' ? '' :
 const pair = ({ cookie }: Route): string => (cookie ? `${cookie.name}=${cookie.value}` : '')
 
 const cookiesOf = (routes: readonly Route[]): Set<string> => new Set(routes.map(pair).filter((text) => text !== ''))
-
-function* byHost(routes: readonly Route[]): Generator<readonly Route[]> {
-  let start = 0
-  for (let end = 1; end <= routes.length; end++) {
-    if (routes[end]?.host === routes[start]?.host && end < routes.length) continue
-    yield routes.slice(start, end)
-    start = end
-  }
-}
 
 /** Leaves out routes that an earlier one with a shorter path hides: a longest-prefix look-up would prefer them. */
 function reachable(routes: readonly Route[]): Route[] {

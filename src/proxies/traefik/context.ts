@@ -144,7 +144,7 @@ function routersOf(
     host: route.host,
     wildcard: route.wildcard,
     path: route.path,
-    cookie: route.cookie ?? null,
+    cookie: route.cookie,
   }
   const strip = route.stripPath ? [stripName(route.path)] : []
   const middlewares = https.redirect ? [REDIRECT] : strip

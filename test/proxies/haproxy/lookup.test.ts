@@ -30,7 +30,7 @@ function byLookup(lookup: Lookup, { host, path, cookie }: Request): string | und
     const found =
       (withCookie && longest(lookup.cookies, withCookie)) ??
       longest(lookup.paths, url) ??
-      lookup.domains.find(({ key }) => key === name)?.backend
+      lookup.domains.find(({ host }) => host === name)?.backend
     if (found) return found
   }
   return undefined
