@@ -11,7 +11,10 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
   LISTEN: 2,
   USAGE: 2,
   HAPROXY_PORT_TAKEN: 2,
+  'file-missing': 2,
   UNREACHABLE: 3,
+  DOCKER: 3,
+  'metadata-unreachable': 3,
   HAPROXY_MISSING: 3,
   HAPROXY_TOO_OLD: 3,
 }

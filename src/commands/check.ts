@@ -50,7 +50,9 @@ export async function check(
   const plan = createPlanner(settings)(instances)
   say(labels(plan))
   for (const proxy of createProxies(settings, { log, clock, duty: 'drive' })) {
-    say(await judge(`${proxy.name}: templates`, async () => `${proxy.render(plan).length} files`))
+    const templates = await judge(`${proxy.name}: templates`, async () => `${proxy.render(plan).length} files`)
+    say(templates)
+    if (templates.problem !== undefined) continue
     say(await judge(`${proxy.name}: configuration`, () => checkProxy(proxy, plan, log, signal)))
   }
   return verdicts.some(({ problem }) => problem !== undefined) ? 1 : 0

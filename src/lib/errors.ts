@@ -20,7 +20,8 @@ export function messageOf(error: unknown): string {
   // Not instanceof: an error of another realm (a vm context, a worker) is an error too.
   if (!types.isNativeError(error)) return String(error)
   const [cause = ''] = error.cause === undefined ? [] : messageOf(error.cause).split('\n')
-  return cause && !error.message.includes(cause) ? `${error.message}: ${cause}` : error.message
+  if (cause === '' || error.message.includes(cause)) return error.message
+  return error.message.endsWith('.') ? `${error.message} (${cause})` : `${error.message}: ${cause}`
 }
 
 /** The `code` of a Node.js system error or of ours; undefined for anything else. */

@@ -121,16 +121,16 @@ function explain(error: unknown, source: TemplateSource, context: unknown): Host
   const unknownHelper = /unknown helper (\S+)/.exec(message)?.[1]
   const noPartial = /[Tt]he partial (\S+) could not be found/.exec(message)?.[1]
   const line = (error as HandlebarsError).lineNumber ?? Number(/[Pp]arse error on line (\d+)/.exec(message)?.[1] ?? 0)
-  let reason = message.replace(/ - \d+:\d+$/, '')
+  const syntax = /^Parse error on line \d+:\n(?:.*\n)*(.+)$/.exec(message)?.[1]
+  let reason = syntax ?? message.replace(/ - \d+:\d+$/, '')
   if (missing !== undefined) reason = `no field is called "${missing}" here.${didYouMean(missing, fieldNames(context))}`
   if (unknownHelper !== undefined) {
     reason = `no helper is called "${unknownHelper}".${didYouMean(unknownHelper, [...BUILT_IN, ...Object.keys(helpers)])}`
   }
   if (noPartial !== undefined) reason = `there is no partial _${noPartial}.hbs`
   const place = line || lineOf(source.text, missing ?? unknownHelper ?? noPartial)
-  return new HostlerError('TEMPLATE', `template ${source.file}${place ? ` line ${place}` : ''}: ${reason}`, {
-    cause: error,
-  })
+  // Without a cause: Handlebars says the same in words of its own, which would be printed behind ours.
+  return new HostlerError('TEMPLATE', `template ${source.file}${place ? ` line ${place}` : ''}: ${reason}`)
 }
 
 /** The first line that mentions a name; for errors that carry no position. */
