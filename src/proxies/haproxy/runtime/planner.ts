@@ -1,0 +1,173 @@
+import { createImageReader, type FileRoles, requireSameFiles, requireSameFrame } from './image.js'
+import { NeedsReload } from './image-reload.js'
+import { createRoutingReader, type Environment, type Routing } from './image-routing.js'
+import { createMapReader, MAP_LIMITS, type MapLimits } from './map-file.js'
+import { type Placing, placeBackends } from './planner-backends.js'
+import { planCertificates } from './planner-certificates.js'
+import { planMaps, requireWayIn } from './planner-maps.js'
+import { createServerTables, planServers, type ServerSteps } from './planner-servers.js'
+import type { Section } from './sections.js'
+import { readServer, type ServerLine } from './sections-server.js'
+import type { SpareState } from './spares.js'
+import type { ChangePlan, ConfigImage, Running, RunningServer, Step } from './types.js'
+
+export interface ChangeInputs {
+  /** Every file as it was when the worker that answered loaded it. */
+  readonly loaded: ConfigImage
+  /** Every file as it is on disk. */
+  readonly wanted: ConfigImage
+  readonly running: Running
+  readonly files: FileRoles
+  /** `NOTHING_SINCE_LOAD` after a load; then what the last plan that went through gave. */
+  readonly spares: SpareState
+  /** `backend/server`, as HAProxy calls them, that wait for their last connection to be gone. */
+  readonly leaving?: ReadonlySet<string>
+}
+
+export interface Change {
+  readonly plan: ChangePlan
+  /** Holds once every step has gone through; the given one when the plan is to reload. */
+  readonly spares: SpareState
+}
+
+export interface ChangePlannerOptions {
+  /** What fills in variables of the configuration, as far as it is known. */
+  readonly env?: Environment
+  readonly mapLimits?: MapLimits
+}
+
+/**
+ * Finds the steps that move a running HAProxy to what the files say, or the reason why only a reload does. It asks nobody:
+ * the answer depends on the inputs alone; what is kept between two calls only saves reading the same text again.
+ *
+ * Works on text, so that it holds for any templates. Everything but servers of plain backends, maps and certificates must
+ * be as it was loaded. Servers and maps are compared with what HAProxy has, so that drift is repaired too. What is not
+ * understood for certain is a reason to reload when it has changed, and is let be when it has not.
+ *
+ * Steps come in an order that leaves no request without an answer: backends and servers, then map entries, then whatever
+ * nothing leads to any more.
+ */
+export function createChangePlanner(options: ChangePlannerOptions = {}): (inputs: ChangeInputs) => Change {
+  const planner = new ChangePlanner(options)
+  return (inputs) => {
+    try {
+      return planner.plan(inputs)
+    } catch (error) {
+      if (error instanceof NeedsReload) return { plan: { reload: error.message }, spares: inputs.spares }
+      throw error
+    }
+  }
+}
+
+class ChangePlanner {
+  private readonly layoutOf = createImageReader()
+  private readonly mapOf = createMapReader()
+  private readonly tableOf = createServerTables()
+  private readonly routingOf: ReturnType<typeof createRoutingReader>
+  private readonly limits: MapLimits
+
+  constructor({ env = {}, mapLimits = MAP_LIMITS }: ChangePlannerOptions) {
+    this.routingOf = createRoutingReader(env)
+    this.limits = mapLimits
+  }
+
+  plan(inputs: ChangeInputs): Change {
+    const { running, files, spares } = inputs
+    requireSameFiles(inputs.loaded, inputs.wanted, files)
+    const loaded = this.layoutOf(inputs.loaded, files.configs)
+    const wanted = this.layoutOf(inputs.wanted, files.configs)
+    requireSameFrame(loaded, wanted)
+    const routing = this.routingOf(loaded.frame)
+    const placing = placeBackends({ loaded, wanted, running, routing, spares })
+    const servers = this.planAllServers(placing, inputs)
+    const maps = this.planAllMaps(placing, routing, inputs)
+    const certificates = planCertificates(inputs)
+    const steps: Step[] = [
+      ...certificates.first,
+      ...placing.first,
+      ...servers.flatMap(({ steps }) => steps.first),
+      ...maps.first,
+      ...maps.last,
+      ...servers.flatMap(({ steps }) => steps.last),
+      ...placing.last,
+      ...certificates.last,
+    ]
+    const { used, retired, backends } = placing
+    const lines = keptLines(placing, servers, inputs)
+    return { plan: { steps }, spares: { used, retired, backends, servers: lines, files: certificates.files } }
+  }
+
+  /** Only the backends where there is something to do. */
+  private planAllServers({ places }: Placing, { running, spares, leaving }: ChangeInputs): PlannedServers[] {
+    const planned: PlannedServers[] = []
+    for (const { backend, name, wanted, settings, isLoaded } of places) {
+      const table = this.tableOf(settings.section)
+      if (isLoaded && !running.backends.has(backend) && (wanted?.section.servers.length ?? 0) > 0) {
+        throw new NeedsReload(`HAProxy does not have backend ${backend} though it was loaded`)
+      }
+      const steps = planServers({
+        backend,
+        title: name,
+        settings,
+        wanted: wanted?.section.servers ?? [],
+        running: running.servers.get(backend) ?? NO_SERVERS,
+        lineOf: (server) => keptLine(spares, `${backend}/${server}`) ?? (isLoaded ? table.get(server) : undefined),
+        isLeaving: (server) => leaving?.has(`${backend}/${server}`) === true,
+        version: running.version,
+      })
+      if (steps.first.length + steps.last.length > 0) planned.push({ backend, steps })
+    }
+    return planned
+  }
+
+  private planAllMaps(placing: Placing, routing: Routing, { loaded, wanted, running, files, spares }: ChangeInputs) {
+    const { mapOf: read, limits } = this
+    const isEmpty = emptiness(placing, running)
+    const inputs = { ...files, loaded, wanted, running, routing, places: placing.used, read, limits, isEmpty }
+    for (const name of placing.used.keys()) if (!spares.used.has(name)) requireWayIn(name, inputs)
+    return planMaps(inputs)
+  }
+}
+
+/** Backends that are not ours to fill answer as they always did; so may one that has rules instead of servers. */
+function emptiness({ places }: Placing, { servers }: Running): (backend: string, when: 'now' | 'later') => boolean {
+  const later = new Set<string>()
+  for (const { backend, wanted, settings } of places) {
+    if ((wanted?.section.servers.length ?? 0) === 0 && !answersByItself(settings.section)) later.add(backend)
+  }
+  const isReady = ({ maintenance, drain }: RunningServer) => !maintenance && !drain
+  return (backend, when) =>
+    later.has(backend) && (when === 'later' || ![...(servers.get(backend)?.values() ?? [])].some(isReady))
+}
+
+const answersByItself = ({ lines }: Section): boolean =>
+  lines.some((line) =>
+    /^(?:redirect|http-request\u001f(?:return|redirect|deny|use-service|reject))(?:\u001f|$)/.test(line),
+  )
+
+interface PlannedServers {
+  readonly backend: string
+  readonly steps: ServerSteps
+}
+
+const NO_SERVERS: ReadonlyMap<string, RunningServer> = new Map()
+
+function keptLine({ servers }: SpareState, id: string): ServerLine | undefined {
+  const text = servers.size === 0 ? undefined : servers.get(id)
+  return text === undefined ? undefined : readServer(text)
+}
+
+/** The lines of all servers that were added since the load and are there, or will be. */
+function keptLines({ places }: Placing, planned: readonly PlannedServers[], { running, spares }: ChangeInputs) {
+  const kept = new Map<string, string>()
+  for (const { backend } of spares.servers.size === 0 ? [] : places) {
+    for (const server of running.servers.get(backend)?.keys() ?? []) {
+      const line = spares.servers.get(`${backend}/${server}`)
+      if (line !== undefined) kept.set(`${backend}/${server}`, line)
+    }
+  }
+  for (const { backend, steps } of planned) {
+    for (const { name, text } of steps.added) kept.set(`${backend}/${name}`, text)
+  }
+  return kept
+}
