@@ -93,6 +93,7 @@ export function createApp(settings: Settings, context: AppContext): App {
   }
 
   async function stop(): Promise<void> {
+    stopping.abort()
     for (const step of undo.splice(0).reverse()) {
       await step().catch((err) => log.error({ err }, 'stopping did not go as it should'))
     }

@@ -8,13 +8,18 @@ export interface OperatorConfig {
   readonly sorry?: string
   /** More lines for the `www` frontend. */
   readonly more?: string
+  /** More lines for `global`, and at the end. */
+  readonly global?: string
+  readonly end?: string
 }
 
-export function operatorConfig({ http, map, https, sorry, more = '' }: OperatorConfig): string {
+export function operatorConfig({ http, map, https, sorry, more = '', global = '', end = '' }: OperatorConfig): string {
   const use = `use_backend %[req.hdr(host),lower,map_dom(${map},be_sorry)]`
   return `global
     maxconn 200
-defaults
+${global}defaults
+    log global
+    option httplog
     mode http
     timeout connect 5s
     timeout client 20s
@@ -28,5 +33,5 @@ ${https === undefined ? '' : `frontend www-https\n    bind 127.0.0.1:${https.por
   sorry === undefined
     ? ''
     : `backend be_sorry\n    http-request return status 410 content-type text/plain string "${sorry}"\n`
-}`
+}${end}`
 }

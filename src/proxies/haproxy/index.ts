@@ -64,7 +64,8 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
 
   function templateContext(plan: Plan): HaproxyContext {
     const serving = settings.https.enabled ? certificates.list() : []
-    if (settings.https.enabled && serving.length === 0) warnOfMissingCertificate()
+    const operator = operatorSections(readBase(base))
+    if (settings.https.enabled && serving.length === 0 && !operator.frontends) warnOfMissingCertificate()
     // Without a certificate there is no HTTPS to serve, nor to send anybody to.
     const https = {
       ...settings.https,
@@ -75,7 +76,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       settings: { domain: settings.domain, http: settings.http, https },
       files: outputs.files,
       certificates: serving,
-      operator: operatorSections(readBase(base)),
+      operator,
     })
   }
 
