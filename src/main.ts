@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import type { LoadedConfig } from './config/load.js'
 import { HostlerError, messageOf } from './lib/errors.js'
@@ -18,6 +19,10 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
   HAPROXY_MISSING: 3,
   HAPROXY_TOO_OLD: 3,
 }
+
+// A sidecar keeps small: by default V8 lets the heap grow by half or more before it looks for garbage, and each plan of ten
+// thousand instances leaves some. Measured there: 206 MB resident after 100 changes instead of 289.
+setFlagsFromString('--heap-growing-percent=20')
 
 const print = (text: string): void => void process.stdout.write(text)
 
