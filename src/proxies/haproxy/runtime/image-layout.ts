@@ -27,50 +27,33 @@ export function layOut(files: readonly ConfigFile[]): Layout {
   // A file that is not understood may hold defaults for those after it.
   if (files.some(({ sections }) => sections === undefined)) return { frame: files.map(wholeFile), backends: new Map() }
   const sections = files.flatMap(({ sections }) => sections ?? [])
-  const chains = new DefaultsChains(sections)
+  const twice = new Set<string>()
+  const layout = arrange(sections, twice)
+  return twice.size === 0 ? layout : arrange(sections, twice)
+}
+
+/** @param twice names that several sections have, which belong to the frame; filled in */
+function arrange(sections: readonly Section[], twice: Set<string>): Layout {
+  const chains = new DefaultsChains(sections.filter(({ kind }) => kind === 'defaults'))
   const frame: Section[] = []
   const backends = new Map<string, Backend>()
-  const taken = namesTakenTwice(sections)
+  const listens = new Set<string>()
   let nesting = 0
   let implied: Section | undefined
   for (const section of sections) {
-    if (section.kind === 'defaults') implied = section
-    const isCertain = section.kind === 'backend' && nesting === 0 && isPlain(section) && !taken.has(section.name)
+    const { kind, name } = section
+    if (kind === 'defaults') implied = section
+    if (kind === 'listen') listens.add(name)
+    if (backends.has(name) || (kind === 'backend' && listens.has(name))) twice.add(name)
+    const isCertain = section.plain && nesting === 0 && !twice.has(name)
     const defaults = isCertain ? chains.of(section, implied) : undefined
-    if (defaults) {
-      backends.set(section.name, { section, defaults })
-    } else {
-      frame.push(section)
-      if (nesting > 0) chains.distrust(section)
-    }
+    if (defaults) backends.set(name, { section, defaults })
+    // Comments at the head of a file.
+    else if (kind !== '' || section.lines.length > 0) frame.push(section)
+    if (nesting > 0) chains.distrust(section)
     nesting += section.nesting
   }
   return { frame, backends }
-}
-
-/** Lines that make servers of their own, or that no worker acts on. */
-const UNPLAIN = /(?:^|\u001d)(?:server-template|dispatch|disabled|\.[a-z]+)(?=[\u001f\u001d]|$)/
-
-function isPlain(section: Section): boolean {
-  const names = new Set(section.servers.map(({ name }) => name))
-  return (
-    /^[A-Za-z0-9_.:-]+$/.test(section.name) &&
-    !section.conditional &&
-    section.nesting === 0 &&
-    !UNPLAIN.test(section.body) &&
-    names.size === section.servers.length
-  )
-}
-
-function namesTakenTwice(sections: readonly Section[]): Set<string> {
-  const seen = new Set<string>()
-  const twice = new Set<string>()
-  for (const { kind, name } of sections) {
-    if (kind !== 'backend' && kind !== 'listen') continue
-    if (seen.has(name)) twice.add(name)
-    seen.add(name)
-  }
-  return twice
 }
 
 function wholeFile({ path, text }: ConfigFile): Section {
@@ -84,6 +67,7 @@ function wholeFile({ path, text }: ConfigFile): Section {
     servers: [],
     nesting: 0,
     conditional: true,
+    plain: false,
   }
 }
 
@@ -91,10 +75,12 @@ function wholeFile({ path, text }: ConfigFile): Section {
 class DefaultsChains {
   private readonly byName = new Map<string, Section | 'several'>()
   private readonly distrusted = new Set<Section>()
+  /** The same array for the same defaults, so that backends can be compared by it. */
+  private readonly known = new Map<Section | undefined, readonly Section[] | undefined>()
 
   constructor(sections: readonly Section[]) {
     for (const section of sections) {
-      if (section.kind !== 'defaults' || ['', 'from'].includes(section.name)) continue
+      if (['', 'from'].includes(section.name)) continue
       this.byName.set(section.name, this.byName.has(section.name) ? 'several' : section)
     }
   }
@@ -105,10 +91,11 @@ class DefaultsChains {
   }
 
   of(section: Section, implied: Section | undefined): readonly Section[] | undefined {
-    const [word, name = ''] = wordsOf(section.rest)
+    const [word, name = ''] = section.rest === '' ? [] : wordsOf(section.rest)
     const nearest = word === 'from' ? this.byName.get(name) : implied
-    if (word === 'from' && nearest === undefined) return undefined
-    return this.chain(nearest, 0)
+    if (nearest === 'several' || (word === 'from' && nearest === undefined)) return undefined
+    if (!this.known.has(nearest)) this.known.set(nearest, this.chain(nearest, 0))
+    return this.known.get(nearest)
   }
 
   private chain(section: Section | 'several' | undefined, depth: number): readonly Section[] | undefined {

@@ -145,13 +145,10 @@ class Placer {
   private addedThatWent(name: string): void {
     const { running, spares } = this.inputs
     if (!running.backends.has(name)) return
-    const servers = running.servers.get(name)
-    if (servers === undefined || servers.size === 0) {
-      this.last.push({ kind: 'remove-backend', backend: name })
-      return
-    }
-    this.backends.set(name, spares.backends.get(name) ?? '')
     this.places.push({ backend: name, name, settings: EMPTY, isLoaded: false })
+    const isEmpty = (running.servers.get(name)?.size ?? 0) === 0
+    if (isEmpty) this.last.push({ kind: 'remove-backend', backend: name })
+    else this.backends.set(name, spares.backends.get(name) ?? '')
   }
 
   private onSpare(backend: Backend, spare: string): void {
@@ -203,6 +200,7 @@ const NOTHING: Section = {
   servers: [],
   nesting: 0,
   conditional: false,
+  plain: true,
 }
 const EMPTY: Backend = { section: NOTHING, defaults: [] }
 

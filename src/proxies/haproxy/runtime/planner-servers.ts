@@ -1,6 +1,6 @@
 import type { Backend } from './image-layout.js'
 import { NeedsReload } from './image-reload.js'
-import { bodyLines, type Section, showLine } from './sections.js'
+import { bodyLines, showLine } from './sections.js'
 import { hasOption, type ServerLine, sameAddress } from './sections-server.js'
 import { canBeAdded, serverOption, type Version } from './sections-server-options.js'
 import { firstWord, wordsOf } from './sections-words.js'
@@ -31,6 +31,17 @@ export interface ServerSteps {
 }
 
 const NO_STEPS: ServerSteps = { first: [], last: [], added: [] }
+
+/** Whether the running servers are what these lines made, as far as HAProxy shows it: true for nearly all, at little cost. */
+export function areAsLoaded(lines: readonly ServerLine[], running: ReadonlyMap<string, RunningServer>): boolean {
+  if (lines.length !== running.size) return false
+  for (const { name, target, weight } of lines) {
+    const present = running.get(name)
+    if (present === undefined || target === undefined || present.maintenance || present.drain) return false
+    if (present.address !== target.address || present.port !== target.port || present.weight !== weight) return false
+  }
+  return true
+}
 
 /** @throws NeedsReload */
 export function planServers(inputs: BackendServers): ServerSteps {
@@ -141,14 +152,4 @@ function keywordLine({ section, defaults }: Backend, keyword: string): string | 
 function requireNoRules({ settings, title }: BackendServers): void {
   const rule = bodyLines(settings.section).find((line) => firstWord(line) === 'use-server')
   if (rule) throw new NeedsReload(`the servers of ${title} have changed, and a rule names one: ${showLine(rule)}`)
-}
-
-/** Lines by server name; one table per section. */
-export function createServerTables(): (section: Section) => ReadonlyMap<string, ServerLine> {
-  const known = new WeakMap<Section, ReadonlyMap<string, ServerLine>>()
-  return (section) => {
-    const table = known.get(section) ?? new Map(section.servers.map((line) => [line.name, line]))
-    known.set(section, table)
-    return table
-  }
 }

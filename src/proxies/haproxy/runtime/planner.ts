@@ -2,10 +2,10 @@ import { createImageReader, type FileRoles, requireSameFiles, requireSameFrame }
 import { NeedsReload } from './image-reload.js'
 import { createRoutingReader, type Environment, type Routing } from './image-routing.js'
 import { createMapReader, MAP_LIMITS, type MapLimits } from './map-file.js'
-import { type Placing, placeBackends } from './planner-backends.js'
+import { type Place, type Placing, placeBackends } from './planner-backends.js'
 import { planCertificates } from './planner-certificates.js'
 import { planMaps, requireWayIn } from './planner-maps.js'
-import { createServerTables, planServers, type ServerSteps } from './planner-servers.js'
+import { areAsLoaded, planServers, type ServerSteps } from './planner-servers.js'
 import type { Section } from './sections.js'
 import { readServer, type ServerLine } from './sections-server.js'
 import type { SpareState } from './spares.js'
@@ -62,7 +62,6 @@ export function createChangePlanner(options: ChangePlannerOptions = {}): (inputs
 class ChangePlanner {
   private readonly layoutOf = createImageReader()
   private readonly mapOf = createMapReader()
-  private readonly tableOf = createServerTables()
   private readonly routingOf: ReturnType<typeof createRoutingReader>
   private readonly limits: MapLimits
 
@@ -98,23 +97,16 @@ class ChangePlanner {
   }
 
   /** Only the backends where there is something to do. */
-  private planAllServers({ places }: Placing, { running, spares, leaving }: ChangeInputs): PlannedServers[] {
+  private planAllServers({ places }: Placing, inputs: ChangeInputs): PlannedServers[] {
+    const { running, spares, leaving = NO_NAMES } = inputs
+    const touched = new Set([...spares.servers.keys(), ...leaving].map((id) => id.slice(0, id.lastIndexOf('/'))))
     const planned: PlannedServers[] = []
-    for (const { backend, name, wanted, settings, isLoaded } of places) {
-      const table = this.tableOf(settings.section)
-      if (isLoaded && !running.backends.has(backend) && (wanted?.section.servers.length ?? 0) > 0) {
-        throw new NeedsReload(`HAProxy does not have backend ${backend} though it was loaded`)
-      }
-      const steps = planServers({
-        backend,
-        title: name,
-        settings,
-        wanted: wanted?.section.servers ?? [],
-        running: running.servers.get(backend) ?? NO_SERVERS,
-        lineOf: (server) => keptLine(spares, `${backend}/${server}`) ?? (isLoaded ? table.get(server) : undefined),
-        isLeaving: (server) => leaving?.has(`${backend}/${server}`) === true,
-        version: running.version,
-      })
+    for (const place of places) {
+      const { backend, wanted, settings } = place
+      const servers = running.servers.get(backend) ?? NO_SERVERS
+      const isSame = wanted?.section === settings.section && !touched.has(backend)
+      if (isSame && areAsLoaded(settings.section.servers, servers)) continue
+      const steps = planBackend(place, servers, inputs)
       if (steps.first.length + steps.last.length > 0) planned.push({ backend, steps })
     }
     return planned
@@ -145,11 +137,34 @@ const answersByItself = ({ lines }: Section): boolean =>
     /^(?:redirect|http-request\u001f(?:return|redirect|deny|use-service|reject))(?:\u001f|$)/.test(line),
   )
 
+function planBackend(
+  { backend, name, wanted, settings, isLoaded }: Place,
+  running: ReadonlyMap<string, RunningServer>,
+  { running: { backends, version }, spares, leaving = NO_NAMES }: ChangeInputs,
+): ServerSteps {
+  const lines = wanted?.section.servers ?? []
+  if (isLoaded && !backends.has(backend) && lines.length > 0) {
+    throw new NeedsReload(`HAProxy does not have backend ${backend} though it was loaded`)
+  }
+  const loaded = new Map(isLoaded ? settings.section.servers.map((line) => [line.name, line]) : [])
+  return planServers({
+    backend,
+    title: name,
+    settings,
+    wanted: lines,
+    running,
+    lineOf: (server) => keptLine(spares, `${backend}/${server}`) ?? loaded.get(server),
+    isLeaving: (server) => leaving.has(`${backend}/${server}`),
+    version,
+  })
+}
+
 interface PlannedServers {
   readonly backend: string
   readonly steps: ServerSteps
 }
 
+const NO_NAMES: ReadonlySet<string> = new Set()
 const NO_SERVERS: ReadonlyMap<string, RunningServer> = new Map()
 
 function keptLine({ servers }: SpareState, id: string): ServerLine | undefined {

@@ -18,6 +18,8 @@ export interface Section {
   readonly nesting: number
   /** A part of it depends on an `.if` of its own. */
   readonly conditional: boolean
+  /** A backend whose servers are all written out, under a name that is one word. */
+  readonly plain: boolean
 }
 
 /** The sections of one file; undefined when the text cannot be taken apart with certainty. */
@@ -27,6 +29,7 @@ const KINDS =
   'global|defaults|frontend|backend|listen|userlist|peers|mailers|namespace_list|resolvers|ring|log-forward|log-profile|' +
   'cache|program|http-errors|fcgi-app|traces|crt-store|acme|healthcheck|dynamic-update|spoe-agent|spoe-group|spoe-message'
 const HEADER = new RegExp(`^[^\\S\\n]*(?:${KINDS})(?=\\s|#|$)`, 'gm')
+const KIND = new RegExp(`^(?:${KINDS})$`)
 /** A first word in quotes, a scope in brackets, a pseudo-variable that knows its line: rare, and left alone. */
 const STRANGE = /^[^\S\n]*(?:\[|[^\s#]*["'\\])|\$\{?\.|\0/m
 
@@ -36,31 +39,88 @@ const LINE_BREAK = '\u001d'
 
 export const bodyLines = ({ body }: Section): string[] => (body === '' ? [] : body.split(LINE_BREAK))
 
-/** Reads the texts of one file as it changes; sections that an earlier text had are the same objects. */
+/** Reads the texts of one file as it changes; sections that the text before had are the same objects. */
 export function createSectionReader(): SectionReader {
-  let recent: { text: string; sections: readonly Section[] | undefined; known: Map<string, Section> }[] = []
+  let recent: { text: string; sliced: Sliced | undefined }[] = []
   return (text) => {
     const same = recent.find((one) => one.text === text)
-    const known = new Map<string, Section>()
-    const sections = same ? same.sections : STRANGE.test(text) ? undefined : slicesOf(text).map(sectionOf)
-    function sectionOf(slice: string): Section {
-      const section = recent.find((one) => one.known.has(slice))?.known.get(slice) ?? readSection(detached(slice))
-      known.set(slice, section)
-      return section
-    }
-    const newest = same ?? { text, sections, known }
+    const newest = same ?? { text, sliced: slice(text, recent.find(({ sliced }) => sliced)?.sliced) }
     recent = [newest, ...recent.filter((one) => one !== newest)].slice(0, KEPT_TEXTS)
-    return sections
+    return newest.sliced?.sections
   }
 }
+
+/** A text and its sections. */
+interface Sliced {
+  readonly text: string
+  /** Where each section starts. */
+  readonly starts: readonly number[]
+  readonly sections: readonly Section[]
+}
+
+const NOTHING_YET: Sliced = { text: '', starts: [], sections: [] }
+
+/** Only what lies between the first and the last change is read. */
+function slice(text: string, before = NOTHING_YET): Sliced | undefined {
+  const same = commonHead(text, before.text)
+  const head = Math.max(0, before.starts.findLastIndex((start) => start < same) - 1)
+  const from = before.starts[head] ?? 0
+  const length = commonTail(text.slice(from), before.text.slice(from))
+  const found = before.starts.findIndex((start) => start > before.text.length - length)
+  const tail = found === -1 ? before.starts.length : found
+  const shift = text.length - before.text.length
+  const middle = text.slice(from, (before.starts[tail] ?? before.text.length) + shift)
+  if (STRANGE.test(middle)) return undefined
+  const known = knownSlices(before, head, tail)
+  const starts = middle === '' && text !== '' ? [] : startsOf(middle)
+  const sections = starts.map((start, index) => {
+    const part = middle.slice(start, starts[index + 1] ?? middle.length)
+    return known.get(part) ?? readSection(detached(part))
+  })
+  return {
+    text,
+    starts: [
+      ...before.starts.slice(0, head),
+      ...starts.map((start) => start + from),
+      ...before.starts.slice(tail).map((start) => start + shift),
+    ],
+    sections: [...before.sections.slice(0, head), ...sections, ...before.sections.slice(tail)],
+  }
+}
+
+function knownSlices({ text, starts, sections }: Sliced, from: number, to: number): Map<string, Section> {
+  const known = new Map<string, Section>()
+  for (let index = from; index < to; index++) {
+    const section = sections[index]
+    if (section) known.set(text.slice(starts[index], starts[index + 1] ?? text.length), section)
+  }
+  return known
+}
+
+const CHUNK = 4096
+
+/** How many characters two texts begin with alike, rounded down to whole chunks. */
+function commonHead(a: string, b: string): number {
+  let length = 0
+  while (length < Math.min(a.length, b.length) && alike(a, b, length, length)) length += CHUNK
+  return Math.min(length, a.length, b.length)
+}
+
+function commonTail(a: string, b: string): number {
+  const longest = Math.min(a.length, b.length)
+  let length = 0
+  while (length + CHUNK <= longest && alike(a, b, a.length - length - CHUNK, b.length - length - CHUNK)) length += CHUNK
+  return length
+}
+
+const alike = (a: string, b: string, atA: number, atB: number): boolean =>
+  a.slice(atA, atA + CHUNK) === b.slice(atB, atB + CHUNK)
 
 /** A copy: a part of a string keeps the whole of it in memory, and sections outlive the texts that they came from. */
 const detached = (text: string): string => Buffer.from(text, 'utf16le').toString('utf16le')
 
-function slicesOf(text: string): string[] {
-  const starts = [0]
-  for (const match of text.matchAll(HEADER)) if (match.index > 0) starts.push(match.index)
-  return starts.map((start, index) => text.slice(start, starts[index + 1] ?? text.length))
+function startsOf(text: string): number[] {
+  return [0, ...[...text.matchAll(HEADER)].map(({ index }) => index).filter((index) => index > 0)]
 }
 
 function readSection(text: string): Section {
@@ -68,11 +128,11 @@ function readSection(text: string): Section {
     .split('\n')
     .map(readLine)
     .filter((line) => line !== '')
-  const isHeaded = new RegExp(`^(?:${KINDS})$`).test(firstWord(read[0] ?? ''))
+  const isHeaded = KIND.test(firstWord(read[0] ?? ''))
   const [kind = '', name = '', ...rest] = isHeaded ? wordsOf(read[0] ?? '') : []
   const lines = isHeaded ? read.slice(1) : read
   const isServer = (line: string) => kind === 'backend' && firstWord(line) === 'server'
-  return {
+  const section = {
     kind,
     name,
     rest: rest.join(SEPARATOR),
@@ -81,6 +141,15 @@ function readSection(text: string): Section {
     servers: lines.filter(isServer).map(readServer),
     ...nestingOf(lines),
   }
+  return { ...section, plain: isPlain(section) }
+}
+
+/** Lines that make servers of their own, that no worker acts on, or that depend on something. */
+const UNPLAIN = /(?:^|\u001d)(?:server-template|dispatch|disabled|\.[a-z]+)(?=[\u001f\u001d]|$)/
+
+function isPlain({ kind, name, body, servers }: Omit<Section, 'plain'>): boolean {
+  const names = new Set(servers.map((server) => server.name))
+  return kind === 'backend' && /^[A-Za-z0-9_.:-]+$/.test(name) && !UNPLAIN.test(body) && names.size === servers.length
 }
 
 function nestingOf(lines: readonly string[]): { nesting: number; conditional: boolean } {

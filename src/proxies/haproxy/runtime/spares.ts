@@ -33,7 +33,9 @@ export const NOTHING_SINCE_LOAD: SpareState = {
  * A spare: an empty backend that is loaded ahead of need, so that a new stack can be served without a reload. HAProxy
  * before 3.4 cannot add backends.
  */
-export const isSpare = (name: string): boolean => /^hostler_spare_\d+$/.test(name)
+export const isSpare = (name: string): boolean => name.startsWith(SPARE) && /^\d+$/.test(name.slice(SPARE.length))
+
+const SPARE = 'hostler_spare_'
 
 /** What a stack's backend is called in the files, given its name in HAProxy; undefined for a spare that serves nobody. */
 export function stackOf(backend: string, { used }: Pick<SpareState, 'used'>): string | undefined {

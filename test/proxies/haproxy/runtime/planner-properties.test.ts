@@ -159,7 +159,7 @@ describe('moving a running HAProxy', () => {
             counts[move(model, planChange, now, image)]++
           })
         }),
-        { numRuns: 150 },
+        { numRuns: 80 },
       )
       expect(counts.runtime).toBeGreaterThan(100)
     })
@@ -183,7 +183,7 @@ describe('moving a running HAProxy', () => {
         const model = new ModelHaproxy(ROLES, VERSIONS['2.6']).load(images[0]!)
         for (const image of images) counts[move(model, planChange, now, image)]++
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     )
     expect(counts.reload).toBe(0)
   })
