@@ -4,7 +4,7 @@ import type { Reply } from './socket.js'
 
 /**
  * `done`: exactly what HAProxy says when it has done it, with what it made where that has a name. `refused`: an error of
- * HAProxy's, with its severity (syslog's: 3 error, 4 warning). `unknown`: neither, which counts as a failure.
+ * HAProxy's, with its severity where it gives one (syslog's: 3 error, 4 warning). `unknown`: neither, which counts as a failure.
  */
 export type Verdict =
   | { readonly outcome: 'done'; readonly made?: string }
@@ -24,8 +24,9 @@ export function judge(kind: CommandKind, text: string, subject = ''): Verdict {
   const made = success(said)
   if (made !== undefined) return made === '' ? { outcome: 'done' } : { outcome: 'done', made }
   if (said.severity <= WARNING) return { outcome: 'refused', severity: said.severity, text: body.trim() }
-  if (body.startsWith('Unknown command'))
-    return { outcome: 'refused', severity: said.severity, text: said.lines[0] ?? '' }
+  if (body.startsWith('Unknown command')) return { outcome: 'refused', text: said.lines[0] ?? '' }
+  // Without a severity: 3.4 says so of a certificate without its key, every version of one that it cannot install.
+  if (said.lines.at(-1) === 'Failed!') return { outcome: 'refused', text: body.trim() }
   return { outcome: 'unknown', text: body.trim() }
 }
 
