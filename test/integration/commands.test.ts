@@ -186,6 +186,33 @@ describe('hostler config', () => {
   })
 })
 
+describeWith(['haproxy'], 'hostler run', () => {
+  beforeEach(() => fresh())
+  afterEach(() => rig?.close())
+
+  test('takes every path from where it was started', async () => {
+    await rig.start(['run'], {
+      env: {
+        HOSTLER_FILE: 'stacks.yml',
+        HOSTLER_STATE_DIR: 'state',
+        HAPROXY_CONFIG: 'haproxy.cfg',
+        HAPROXY_BACKEND_CONFIG: 'new/haproxy-backends.cfg',
+        HAPROXY_DOMAIN_MAP: './new/../new/domain.map',
+        HAPROXY_SSL_CERT: 'server.pem',
+        HOSTLER_CERT_DIR: 'certs',
+      },
+    })
+    expect((await rig.ask(HOST)).echo?.app).toBe('app')
+    expect(
+      readdirSync(rig.path('new'))
+        .filter((name) => name !== '.hostler')
+        .sort(),
+    ).toEqual(RENDERED)
+    stacks('late')
+    await rig.untilServedBy('app', 'late.ci.example.com')
+  })
+})
+
 describeWith(['haproxy'], 'hostler generate', () => {
   beforeEach(() => fresh())
   afterEach(() => rig?.close())

@@ -149,5 +149,5 @@ describeWith(['haproxy'], 'following what runs', () => {
     const [proxy] = (await hostler.state()).proxies
     expect(proxy?.failures).toBe(0)
     expect(proxy?.applies['reload']).toBeGreaterThanOrEqual(30)
-  })
+  }, 120_000)
 })

@@ -1,11 +1,14 @@
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Settings } from '../../config/schema.js'
 
-/** Where the sockets of a HAProxy that we supervise lie. */
-export const socketsOf = ({ stateDir, haproxy }: Settings): { master: string; stats: string } => ({
-  master: haproxy.masterSocket || join(stateDir, 'haproxy-master.sock'),
-  stats: haproxy.statsSocket || join(stateDir, 'haproxy-admin.sock'),
-})
+/**
+ * Where HAProxy's sockets lie: those of one that we supervise, or of one that runs elsewhere. Absolute, for HAProxy takes a
+ * path without a leading slash for an address.
+ */
+export function socketsOf({ stateDir, haproxy }: Settings): { master: string; stats: string } {
+  const master = resolve(haproxy.masterSocket || join(stateDir, 'haproxy-master.sock'))
+  return { master, stats: resolve(haproxy.statsSocket || join(dirname(master), 'haproxy-admin.sock')) }
+}
 
 /**
  * What the base configuration is read with besides our own environment: the settings in force, under the names that
@@ -22,8 +25,8 @@ export function haproxyEnvironment(settings: Settings): Record<string, string> {
     STATS_USERNAME: stats.username,
     STATS_PASSWORD: stats.password,
     ENABLE_SSL: String(https.enabled),
-    HAPROXY_DOMAIN_MAP: haproxy.domainMap,
-    HAPROXY_SSL_CERT: haproxy.sslCert,
+    HAPROXY_DOMAIN_MAP: resolve(haproxy.domainMap),
+    HAPROXY_SSL_CERT: resolve(haproxy.sslCert),
     HAPROXY_STATS_SOCKET: socketsOf(settings).stats,
   }
 }
