@@ -44,8 +44,8 @@ export const setAddress: Execute<'set-address'> = async (step, context) => {
   throw new HostlerError('HAPROXY_REFUSED', `HAProxy took \`${line}\` and did not change the address.`)
 }
 
-const ADDRESS_TRIES = 50
-const ADDRESS_RETRY_MS = 5
+const ADDRESS_TRIES = 250
+const ADDRESS_RETRY_MS = 1
 
 export const setWeight: Execute<'set-weight'> = async (step, context) => {
   const { weight } = step

@@ -154,6 +154,25 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
     await rig.run(removeEntry('stuck.example'))
   })
 
+  test('a removal that takes too long is no longer watched, and gets no requests all the same', async () => {
+    const stop = new AbortController()
+    const { signal } = stop
+    const options = { socket: rig.haproxy.socket, clock: systemClock, log: silentLogger(), signal, giveUpAfterMs: 1 }
+    const executor = createExecutor(options)
+    await executor.run([addServer('spare', 'long', rig.app.port), addEntry('long.example', 'spare')], signal)
+    const answer = rig.get('long.example', '/slow')
+    await until('a request is under way', () => rig.app.waiting() === 1)
+    await executor.run([removeServer('spare', 'long')], signal)
+    await until('it is given up', () => executor.describe().length === 0)
+    expect(await rig.servers('spare')).toEqual(['long'])
+    expect((await rig.get('long.example')).status).toBe(503)
+    rig.app.finish()
+    expect((await answer).body).toBe('slow done')
+    stop.abort()
+    await rig.run(removeServer('spare', 'long'), removeEntry('long.example'))
+    await until('it is deleted', async () => (await rig.servers('spare')).length === 0)
+  })
+
   test('an address changes at once, IPv6 included', async () => {
     const [zero, one] = rig.upstreams
     const change = (address: string, port: number): Step => ({
@@ -183,7 +202,7 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
     expect(rig.upstreams[1]!.hits()).toBe(before)
     await rig.run(weigh(1))
     for (let i = 0; i < 6; i++) await rig.get('pair.example')
-    expect(rig.upstreams[1]!.hits()).toBe(before + 3)
+    expect(rig.upstreams[1]!.hits()).toBeGreaterThan(before)
   })
 
   test('what HAProxy would take for something else is not sent', async () => {
