@@ -53,6 +53,9 @@ function keepsOrder(running: MapEntries, wanted: MapEntries, adds: readonly Entr
   return true
 }
 
+/** A line of a payload that HAProxy reads back as it is; a file can hold more. */
+export const isSendable = ([key, value]: Entry): boolean => /^[^#]/.test(key) && !/^$|[\x00-\x1f\x7f]/.test(value)
+
 /** One word of a command line on every version; anything else goes as payload. A key with `#` would mean a reference. */
 const isPlain = (text: string): boolean => /^[^\s\\"'<>#]+$/.test(text)
 

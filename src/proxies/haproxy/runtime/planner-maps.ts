@@ -3,7 +3,8 @@ import type { FileRoles } from './image.js'
 import { NeedsReload } from './image-reload.js'
 import type { Environment, Routing } from './image-routing.js'
 import type { MapEntries, MapLimits } from './map-file.js'
-import { compareMaps, type MapInputs, mapSteps } from './map-file-change.js'
+import { compareMaps, isSendable, type MapChange, type MapInputs, mapSteps } from './map-file-change.js'
+import { showLine } from './sections.js'
 import type { ConfigImage, Running, Step } from './types.js'
 
 export interface MapsInputs {
@@ -30,7 +31,15 @@ export function planMaps(inputs: MapsInputs): { first: readonly Step[]; last: re
     const entries = running.maps.get(map)
     return entries && compareMaps(comparison(map, entries, inputs), limits)
   })
-  return mapSteps(changes.filter((change) => change !== undefined))
+  const found = changes.filter((change) => change !== undefined)
+  for (const change of found) requireSendable(change)
+  return mapSteps(found)
+}
+
+function requireSendable({ map, wanted, adds, sets, wholly }: MapChange): void {
+  const odd = (wholly ? [...wanted] : [...adds, ...sets]).find((entry) => !isSendable(entry))
+  if (odd)
+    throw new NeedsReload(`${basename(map)} has changed, and only a load can give it the entry ${showLine(odd[0])}`)
 }
 
 function comparison(map: string, running: MapEntries, inputs: MapsInputs): MapInputs {

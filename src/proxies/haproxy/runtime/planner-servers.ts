@@ -75,8 +75,8 @@ function repair(line: ServerLine, present: RunningServer, inputs: BackendServers
   const { name: server, target, weight } = line
   requireSameOptions(line, inputs)
   const steps: Step[] = []
-  // An agent sets weight and state by itself.
-  const isOurs = !hasOption(line, 'agent-check')
+  // An agent sets weight and state by itself, and one that tracks another server has its state.
+  const isOurs = !hasOption(line, 'agent-check') && !hasOption(line, 'track')
   if (target && !(sameAddress(target.address, present.address) && target.port === present.port)) {
     steps.push({ kind: 'set-address', backend, server, ...target })
   }

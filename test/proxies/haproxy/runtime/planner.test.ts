@@ -400,6 +400,12 @@ describe('maps', () => {
     expect(plan(routed('a.test shop\nb\\c shop\n'))).toBe('replace domain.map by 2 entries')
   })
 
+  test('an entry that no command can carry takes a reload', () => {
+    expect(worker(routed('a.test shop\n')).plan(routed('a.test shop\nb.test\n'))).toBe(
+      'reload: domain.map has changed, and only a load can give it the entry b.test',
+    )
+  })
+
   test('a map that HAProxy does not use is let be', () => {
     const scene = worker(routed('a.test shop\n'))
     scene.model.maps.clear()

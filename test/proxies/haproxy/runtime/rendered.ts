@@ -2,6 +2,7 @@ import type { Settings } from '../../../../src/config/schema.js'
 import type { Instance } from '../../../../src/model/instance.js'
 import { createPlanner } from '../../../../src/model/planner.js'
 import { type CertificateContext, createContextMaker } from '../../../../src/proxies/haproxy/context.js'
+import { spareNames } from '../../../../src/proxies/haproxy/runtime/spares.js'
 import type { ConfigImage } from '../../../../src/proxies/haproxy/runtime/types.js'
 import { createTemplates } from '../../../../src/render/templates.js'
 import { rules } from '../../../support/instances.js'
@@ -22,35 +23,31 @@ listen stats
 `
 
 const NAMES = ['domain.map', 'path.map', 'cookie.map', 'certificates.list', 'sorry.html', '503.http']
-const FILES = Object.fromEntries(
-  [...NAMES, 'haproxy-backends.cfg', 'haproxy-frontends.cfg'].map((name) => [name, `/h/${name}`]),
-)
+const CONFIGS = ['haproxy-backends.cfg', 'haproxy-frontends.cfg']
 
 export const ROLES = {
-  configs: ['/h/haproxy.cfg', '/h/haproxy-backends.cfg', '/h/haproxy-frontends.cfg', '/h/haproxy-spares.cfg'],
+  configs: ['/h/haproxy.cfg', '/h/haproxy-backends.cfg', '/h/haproxy-frontends.cfg'],
   maps: ['/h/domain.map', '/h/path.map', '/h/cookie.map'],
   lists: ['/h/certificates.list'],
   certificates: ['/h/server.pem'],
 }
 
-export const spareSections = (pool: number): string =>
-  Array.from(
-    { length: pool },
-    (_, index) => `backend hostler_spare_${String(index + 1).padStart(3, '0')}\n  mode http\n`,
-  ).join('\n')
-
-/** Every file as the packaged templates render them for these instances, on a base configuration, with spares. */
-export function createRenderer(pool = 0) {
+/**
+ * Every file as the packaged templates render them for these instances, on a base configuration, with spares.
+ * @param root what their paths begin with
+ */
+export function createRenderer(pool = 0, { root = '/h/', bind = '', port = 80 } = {}) {
   const templates = createTemplates('haproxy', '')
   const makeContext = createContextMaker()
   const plan = createPlanner(rules)
   const certificates: CertificateContext[] = []
+  const files = Object.fromEntries([...NAMES, ...CONFIGS].map((name) => [name, `${root}${name}`]))
   const https = { enabled: false, port: 443, redirect: false, redirectCode: 301 }
-  const settings = { domain: rules.domain, http: { bind: '', port: 80 }, https } as unknown as Settings
+  const settings = { domain: rules.domain, http: { bind, port }, https } as unknown as Settings
   return (instances: readonly Instance[]): ConfigImage => {
     const operator = { frontends: false, sorry: false }
-    const context = makeContext(plan(instances), { settings, files: FILES, certificates, operator })
-    const texts = templates.render(context).map(({ name, text }): [string, string] => [`/h/${name}`, text])
-    return new Map([['/h/haproxy.cfg', BASE], ...texts, ['/h/haproxy-spares.cfg', spareSections(pool)]])
+    const context = makeContext(plan(instances), { settings, files, certificates, operator, spares: spareNames(pool) })
+    const texts = templates.render(context).map(({ name, text }): [string, string] => [`${root}${name}`, text])
+    return new Map([[`${root}haproxy.cfg`, BASE], ...texts])
   }
 }
