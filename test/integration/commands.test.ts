@@ -325,6 +325,13 @@ describeWith(['haproxy'], 'a start that cannot work', () => {
       /Port \d+ is answered by another program/,
     ],
     [
+      'a stats port that is taken',
+      [],
+      () => ({ ENABLE_STATS: 'true', STATS_PORT: String(port) }),
+      2,
+      /Port \d+ is answered by another program/,
+    ],
+    [
       'a private port that is taken',
       [],
       () => ({ HOSTLER_PRIVATE_LISTEN: `127.0.0.1:${port}` }),

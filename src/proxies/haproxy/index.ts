@@ -46,9 +46,13 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   }
   const ports = () => {
     if (operatorSections(readBase(base)).frontends) return []
-    const { http, https } = settings
+    const { http, https, stats } = settings
     const host = http.bind === '' ? {} : { host: http.bind }
-    return [{ port: http.port, ...host }, ...(https.enabled ? [{ port: https.port, ...host }] : [])]
+    return [
+      { port: http.port, ...host },
+      ...(https.enabled ? [{ port: https.port, ...host }] : []),
+      ...(stats.enabled ? [{ port: stats.port }] : []),
+    ]
   }
   const loader = createLoader(settings, { ...context, env, configs: () => files().configs, ports })
   const checker = createChecker({ bin: settings.haproxy.bin, timeoutMs: settings.haproxy.checkTimeout, env })
@@ -148,8 +152,9 @@ function readBase(path: string): string {
 /** The files, and folders of certificates, that the base configuration refers to, as far as they exist. */
 function mentionedFiles(base: string, env: Readonly<Record<string, string>>): string[] {
   const config = readBase(base)
-  const files = mentionedPaths(config, env).filter((path) => path !== base && isFile(path))
-  return [...files, ...certificateFolders(config, env).filter(isFolder)]
+  const all = { ...process.env, ...env }
+  const files = mentionedPaths(config, all).filter((path) => path !== base && isFile(path))
+  return [...files, ...certificateFolders(config, all).filter(isFolder)]
 }
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true

@@ -74,11 +74,20 @@ async function servingNow(socket: MasterSocket, previous: number | undefined, si
 }
 
 function startFailed(bin: string, reason: string, said: string): HostlerError {
-  const words = said.split('\n').slice(0, 5).join('; ')
+  const words = said.split('\n').slice(0, 5).join('; ').replace(/\.$/, '')
   return new HostlerError(
     'HAPROXY_START_FAILED',
-    `\`${bin}\` ended while starting (${reason})${words === '' ? '' : `: ${words}`}. Mend what it names; \`hostler check\` shows the whole verdict.`,
+    `\`${bin}\` ended while starting (${reason})${words === '' ? '' : `: ${words}`}. ${remedyFor(words)}`,
   )
+}
+
+/** The words are those of HAProxy's `Binding [FILE:LINE] for frontend NAME: cannot bind socket (…)`. */
+function remedyFor(words: string): string {
+  if (words.includes('(Permission denied)'))
+    return 'Run as root, grant CAP_NET_BIND_SERVICE, or choose a port above 1023 (HOSTLER_HTTP_PORT, HOSTLER_HTTPS_PORT).'
+  if (words.includes('(Address already in use)'))
+    return 'Find who listens there with `ss -ltnp` and stop it, or choose another port.'
+  return 'Mend what it names; `hostler check` shows the whole verdict.'
 }
 
 function startTimedOut(bin: string, ms: number): HostlerError {
