@@ -122,4 +122,5 @@ const HINTS: readonly { pattern: RegExp; hint: (found: string) => string }[] = [
   },
 ]
 
-const clip = (text: string) => (text.length > 400 ? `${text.slice(0, 400)}…` : text)
+/** HAProxy lists every word that it would have taken, and tells at the end what it found instead. */
+const clip = (text: string) => (text.length > 400 ? `${text.slice(0, 250)} … ${text.slice(-150)}` : text)

@@ -70,6 +70,11 @@ describeWith(['haproxy'], 'checker', () => {
     expect(await check()).toMatchObject({ ok: false, culprits: ['b'] })
   })
 
+  test('a long message keeps its end, where HAProxy says what it found', async () => {
+    const { check } = stage({ 'base.cfg': `${BASE}    http-response nonsense here\n` })
+    expect(await check()).toMatchObject({ message: expect.stringMatching(/expects .* … .*nonsense/) })
+  })
+
   test('blames no backend for a mistake in a frontend', async () => {
     const { check } = stage({ 'base.cfg': `${BASE}    default_backend nowhere\n`, 'backends.cfg': 'backend a\n' })
     const verdict = await check()
