@@ -1,19 +1,23 @@
 import type { Backend, Plan, Route } from '../model/plan.js'
+import { refusers } from '../reconcile/refusers.js'
+import type { State } from '../reconcile/state.js'
 import { counted, type Row, type Screen, signedTable, type Tone } from './screen.js'
 
 /** More would push the interesting part off the screen; `--json` has them all. */
 const MAX_NAMED = 3
 
 /** Every route in the order in which they are tried, with its backend and who is behind it. */
-export function routesBlock(plan: Plan, screen: Screen): string[] {
+export function routesBlock(state: State, screen: Screen): string[] {
+  const { plan } = state
+  const refused = refusers(state)
   const title = `${screen.paint.strong('ROUTES')}  ${screen.paint.dim(summary(plan))}`
   if (plan.backends.length === 0) return [title, '  Nothing is routed yet: no container says which port gets traffic.']
   const backends = new Map(plan.backends.map((backend) => [backend.name, backend]))
   const unreached = plan.backends.filter((backend) => backend.routes.length === 0)
   const rows = [
     { tone: 'none' as const, cells: ['HOST/PATH', 'BACKEND', 'SERVERS'] },
-    ...plan.routes.map((route) => rowFor(address(route), route.backend, backends.get(route.backend))),
-    ...unreached.map((backend) => rowFor('–', backend.name, backend)),
+    ...plan.routes.map((route) => rowFor(address(route), route.backend, backends.get(route.backend), refused)),
+    ...unreached.map((backend) => rowFor('–', backend.name, backend, refused)),
   ]
   return [title, ...signedTable(rows, screen)]
 }
@@ -24,10 +28,16 @@ function summary({ routes, backends }: Plan): string {
   return `${counted(routes.length, 'route')}, ${counted(backends.length, 'backend')}, ${live} live, ${waiting} waiting`
 }
 
-const rowFor = (shown: string, name: string, backend: Backend | undefined): Row => ({
-  tone: toneOf(backend),
-  cells: [shown, name, backend ? population(backend) : 'no such backend'],
-})
+function rowFor(
+  shown: string,
+  name: string,
+  backend: Backend | undefined,
+  refused: ReadonlyMap<string, readonly string[]>,
+): Row {
+  const by = refused.get(name)
+  if (by !== undefined) return { tone: 'bad', cells: [shown, name, `left out: ${by.join(' and ')} refuses it`] }
+  return { tone: toneOf(backend), cells: [shown, name, backend ? population(backend) : 'no such backend'] }
+}
 
 function toneOf(backend: Backend | undefined): Tone {
   if (!backend || backend.servers.length + backend.waiting.length === 0) return 'bad'

@@ -25,7 +25,7 @@ export function formatStatus(state: State, options: ScreenOptions): string {
     headline(state, screen),
     block('SOURCES', state.sources, sourceRows, screen),
     block('PROXIES', state.proxies, proxyRows, screen),
-    routesBlock(state.plan, screen),
+    routesBlock(state, screen),
     rejections('IN PART', 'honoured only in part', 'wait', state.plan.warnings, screen),
     rejections('REJECTED', 'not honoured', 'bad', state.plan.rejections, screen),
   ]

@@ -110,6 +110,14 @@ REJECTED  2 labels not honoured
     expect(text).toMatch(/✗ – +lonely {3}no instance\n/)
   })
 
+  test('a backend that a proxy refuses does not look as if it were served', () => {
+    const state = readyState()
+    const refused = [{ backend: 'app-r2', reason: 'x' }]
+    const text = print({ ...state, proxies: state.proxies.map((proxy) => ({ ...proxy, refused })) })
+    expect(text).toMatch(/✗ app-r2\.ci\.example\.com +app-r2 +left out: haproxy refuses it\n/)
+    expect(text).toMatch(/● app-r1\.ci\.example\.com /)
+  })
+
   test('says so when there is nothing at all', () => {
     const text = print(
       readyState({ domain: '', sources: [], proxies: [], plan: { ...plan({ backends: [], routes: [] }).plan } }),

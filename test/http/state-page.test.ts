@@ -57,6 +57,13 @@ describe('the page', () => {
     expect(text).toContain('file 0 instances, never read')
   })
 
+  test('a backend that a proxy refuses does not look as if it were served', () => {
+    const state = readyState()
+    const refused = [{ backend: 'app-r2', reason: 'x' }]
+    const text = readable({ ...state, proxies: state.proxies.map((proxy) => ({ ...proxy, refused })) })
+    expect(text).toContain('app-r2 left out: haproxy refuses it')
+  })
+
   test('tells a newcomer with no routes what to do', () => {
     const text = readable(plan({ backends: [], routes: [] }))
     expect(text).toContain('Nothing is routed yet. A container takes part when it has the label hostler.port')

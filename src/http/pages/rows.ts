@@ -3,11 +3,15 @@ import type { Backend, Rejection, Route } from '../../model/plan.js'
 import type { ProxyState, SourceState, State } from '../../reconcile/state.js'
 import { type Content, html, type Markup } from './html.js'
 
-/** One backend: the routes that lead to it, its name, and who answers or waits. */
-export const backendRow = (backend: Backend, entrance: State['entrance']): Markup => html`<li class="row">
+/** One backend: the routes that lead to it, its name, and who answers or waits; or which proxies refuse it. */
+export const backendRow = (
+  backend: Backend,
+  entrance: State['entrance'],
+  refusedBy: readonly string[] | undefined,
+): Markup => html`<li class="row">
 <div>${backend.routes.map((route) => html`<div>${routeLink(route, entrance)}</div>`)}</div>
 <div>${backend.name} <small>${traits(backend)}</small></div>
-<div>${servers(backend)}</div>
+<div>${refusedBy === undefined ? servers(backend) : html`<div class="dot bad">left out: ${refusedBy.join(' and ')} refuses it</div>`}</div>
 </li>
 `
 

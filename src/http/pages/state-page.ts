@@ -1,4 +1,5 @@
 import { ago, span } from '../../lib/ago.js'
+import { refusers } from '../../reconcile/refusers.js'
 import type { State } from '../../reconcile/state.js'
 import { type Content, html, Markup } from './html.js'
 import { backendRow, proxyRow, rejectionRow, sourceRow } from './rows.js'
@@ -56,6 +57,7 @@ const rejections = ({ plan }: State): Content => [
 
 function backends(state: State): Markup {
   const { plan, entrance } = state
+  const refused = refusers(state)
   const live = plan.backends.reduce((count, { servers }) => count + servers.length, 0)
   const waiting = plan.backends.reduce((count, backend) => count + backend.waiting.length, 0)
   if (plan.backends.length === 0) {
@@ -63,7 +65,7 @@ function backends(state: State): Markup {
 <code>hostler.port</code>.</li></ul>`
   }
   return html`<h2>Routes <b>${plan.routes.length}</b> · backends <b>${plan.backends.length}</b> · live <b>${live}</b> · waiting <b>${waiting}</b></h2>
-<ul>${plan.backends.slice(0, MAX_ROWS).map((backend) => backendRow(backend, entrance))}${more(plan.backends.length)}</ul>
+<ul>${plan.backends.slice(0, MAX_ROWS).map((backend) => backendRow(backend, entrance, refused.get(backend.name)))}${more(plan.backends.length)}</ul>
 `
 }
 
