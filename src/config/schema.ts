@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { PROXY_NAMES } from '../proxies/names.js'
 import { SOURCE_NAMES } from '../sources/names.js'
-import { bool, domain, duration, list, listen, listOf, oneOf, port, text, url } from './values.js'
+import { bool, domain, duration, integer, list, listen, listOf, oneOf, port, text, url } from './values.js'
 
 /** What the README's table and `hostler config` say of a setting. */
 export interface SettingMeta {
@@ -197,6 +197,18 @@ export const settingsSchema = z.strictObject({
       '',
       'HAPROXY_STATS_SOCKET',
       "The runtime API's socket. Default: `haproxy-admin.sock` beside the master socket.",
+    ),
+    runtime: setting(
+      bool(),
+      true,
+      'HAPROXY_RUNTIME',
+      'Change the running HAProxy through its runtime API where that gives the same result as a reload.',
+    ),
+    spareBackends: setting(
+      integer(0, 999),
+      64,
+      'HAPROXY_SPARE_BACKENDS',
+      'How many empty backends are loaded ahead of need, so that a new stack needs no reload (HAProxy before 3.4); 0: none.',
     ),
     reloadInterval: setting(duration(), '500ms', 'HAPROXY_RELOAD_INTERVAL', 'The least time between two reloads.'),
     stopTimeout: setting(

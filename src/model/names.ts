@@ -42,6 +42,9 @@ export const RESERVED_BACKENDS: ReadonlySet<string> = new Set([
   'www-https',
 ])
 
+/** Backends that are loaded ahead of need. */
+const RESERVED_PREFIX = 'hostler_spare_'
+
 /** Hands out unique names: a taken one gets a suffix that depends only on what it stands for, not on the order. */
 export class NameBook {
   private readonly taken: Set<string>
@@ -53,8 +56,8 @@ export class NameBook {
   take(wanted: string, identity: string): string {
     let name = slug(wanted)
     // Digits of a hash, so that the name does not depend on who else came first.
-    for (let digits = 6; this.taken.has(name); digits++) {
-      name = `${slug(wanted)}-${createHash('sha256').update(identity).digest('hex').slice(0, digits)}`
+    for (let digits = 6; this.taken.has(name) || name.startsWith(RESERVED_PREFIX); digits++) {
+      name = `${slug(wanted).replace(RESERVED_PREFIX, 'spare_')}-${createHash('sha256').update(identity).digest('hex').slice(0, digits)}`
     }
     this.taken.add(name)
     return name

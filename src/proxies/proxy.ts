@@ -55,6 +55,8 @@ export class LoadRefused extends HostlerError {
 export interface Applied {
   readonly how: 'nothing' | 'start' | 'reload' | 'runtime' | 'watched' | 'later'
   readonly ms: number
+  /** Why it had to be a reload, where there was a choice. */
+  readonly why?: string
 }
 
 export interface ProxyContext {

@@ -135,10 +135,10 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     pending.length = 0
     backoff.reset()
     if (applied.how === 'nothing' && changed.length === 0) return
-    const { how, ms } = applied
+    const { how, ms, why } = applied
     applies[how] = (applies[how] ?? 0) + 1
-    lastApply = { at: clock.now(), how, ms, files: changed }
-    log.info({ proxy: proxy.name, how, ms: Math.round(ms), files: changed }, 'the proxy has the new configuration')
+    lastApply = { at: clock.now(), how, ms, files: changed, ...(why !== undefined && { why }) }
+    log.info({ proxy: proxy.name, how, ms: Math.round(ms), why, files: changed }, 'the proxy has the new configuration')
   }
 
   function failed(cause: unknown): void {

@@ -29,12 +29,7 @@ export interface ProxyState {
   /** A round has ended well: what the plan wants is in force. */
   readonly settled: boolean
   /** The last change that the proxy took. */
-  readonly lastApply?: {
-    readonly at: number
-    readonly how: string
-    readonly ms: number
-    readonly files: readonly string[]
-  }
+  readonly lastApply?: AppliedChange
   /** Why the newest plan is not in force; undefined when it is. */
   readonly error?: string
   readonly applies: Readonly<Record<string, number>>
@@ -42,4 +37,14 @@ export interface ProxyState {
   /** Backends that the proxy itself refused, with its words. */
   readonly refused: readonly { readonly backend: string; readonly reason: string }[]
   readonly details: Readonly<Record<string, string | number | boolean>>
+}
+
+export interface AppliedChange {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly how: string
+  readonly ms: number
+  readonly files: readonly string[]
+  /** Why it had to be a reload. */
+  readonly why?: string
 }

@@ -25,12 +25,15 @@ export function parseMessages(output: string, configs: readonly ConfigText[]): C
     const head = /^\[(\w+)\]\s+\(\d+\)\s*:\s*(.*)$/.exec(line)
     const last = messages.at(-1)
     if (head !== null) messages.push({ level: head[1] ?? '', text: head[2] ?? '' })
-    else if (last !== undefined && line.trim() !== '') last.text += ` ${line.trim()}`
+    else if (last !== undefined && line.trim() !== '' && !CLOSING.test(line)) last.text += ` ${line.trim()}`
   }
   return messages
     .filter(({ level, text }) => (level === 'ALERT' || level === 'WARNING') && !SUMMARY.test(text))
     .map(({ level, text }) => locate(level === 'ALERT' ? 'alert' : 'warning', text, configs))
 }
+
+/** What HAProxy prints behind the messages, without a level. */
+const CLOSING = /^(?:Warnings were found\.|Configuration file is valid)\s*$/
 
 const SUMMARY = /Error\(s\) found in configuration file|Fatal errors found in configuration/
 

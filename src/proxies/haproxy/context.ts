@@ -22,6 +22,8 @@ export interface HaproxyContext {
   /** In the order in which they are tried. */
   readonly routes: readonly Route[]
   readonly maps: Lookup
+  /** Names of empty backends that are loaded ahead of need, so that a new stack can be served without a reload. */
+  readonly spares: readonly string[]
 }
 
 export interface CertificateContext {
@@ -75,6 +77,7 @@ export interface ContextInputs {
   readonly files: Readonly<Record<string, string>>
   readonly certificates: readonly CertificateContext[]
   readonly operator: OperatorSections
+  readonly spares: readonly string[]
 }
 
 /** Makes contexts; a backend that is the same object as last time gets the same context object. */

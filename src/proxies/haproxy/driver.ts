@@ -6,6 +6,8 @@ import type { Checker, CheckVerdict } from './checker.js'
 import { culpritsOf, parseMessages, summarise } from './checker-messages.js'
 import { createFingerprint } from './fingerprint.js'
 import type { ReloadResult } from './master-socket.js'
+import type { Mover } from './runtime/mover.js'
+import { readImage } from './runtime/read-image.js'
 
 /** What HAProxy reads when it loads its configuration. */
 export interface LoadedFiles {
@@ -13,6 +15,8 @@ export interface LoadedFiles {
   readonly configs: readonly string[]
   /** What those refer to: maps, certificates, error files. Missing ones count too. */
   readonly others: readonly string[]
+  /** Those of the others that are certificates. */
+  readonly certificates: readonly string[]
 }
 
 /** Makes the running HAProxy load its files, whichever way leads to it. */
@@ -41,12 +45,16 @@ export interface Driver {
     scratch: string,
     signal: AbortSignal,
   ): Promise<CheckVerdict>
+  /** Ends what goes on in the background. */
+  stop(): Promise<void>
 }
 
 export interface DriverInputs {
   readonly files: () => LoadedFiles
   readonly checker: Checker
   readonly loader: Loader
+  /** Changes without a reload; absent where they are switched off. */
+  readonly mover?: Mover | undefined
   /** The least time between two reloads, in milliseconds. */
   readonly spacingMs: number
   /** A folder for the checker's copies. */
@@ -56,10 +64,15 @@ export interface DriverInputs {
 }
 
 export function createDriver(inputs: DriverInputs): Driver {
-  const { loader, clock } = inputs
+  const { loader, clock, mover } = inputs
+  const life = new AbortController()
   const fingerprint = createFingerprint()
   let loaded: string | undefined
   let accepted: string | undefined
+  /** What HAProxy runs with by single steps but would not load. */
+  let defect: { identity: string; error: LoadRefused } | undefined
+  let verifying: Promise<void> | undefined
+  let lastMove = 0
   const said = new Set<string>()
   let lastReload = Number.NEGATIVE_INFINITY
   let queue: Promise<unknown> = Promise.resolve()
@@ -68,6 +81,30 @@ export function createDriver(inputs: DriverInputs): Driver {
     fingerprint.of([...configs, ...others].map((path) => replaced(path, staged)))
 
   async function check(files: LoadedFiles, staged: ReadonlyMap<string, string>, scratch: string, signal: AbortSignal) {
+    if (await canMove(files, staged, signal)) return { ok: true, warnings: [] } as const
+    return checkWhole(files, staged, scratch, signal)
+  }
+
+  /**
+   * Where HAProxy can be moved step by step, it judges each step itself, and the files are checked afterwards: a whole
+   * check takes 22 ms at the least, and 250 ms at 5,000 backends.
+   */
+  async function canMove(
+    files: LoadedFiles,
+    staged: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (mover === undefined || !loader.isUp() || defect !== undefined) return false
+    const { image, roles } = await readImage(files, staged)
+    return 'steps' in (await mover.plan(image, roles, signal))
+  }
+
+  async function checkWhole(
+    files: LoadedFiles,
+    staged: ReadonlyMap<string, string>,
+    scratch: string,
+    signal: AbortSignal,
+  ) {
     const identity = await identify(files, staged)
     const verdict = await inputs.checker.check(checkedFiles(files, staged), scratch, signal)
     if (verdict.ok) {
@@ -89,20 +126,74 @@ export function createDriver(inputs: DriverInputs): Driver {
   async function applyNow(signal: AbortSignal, newer: AbortSignal): Promise<Applied> {
     const files = inputs.files()
     const wanted = await identify(files)
-    const isUp = loader.isUp()
-    if (isUp && wanted === loaded) return { how: 'nothing', ms: 0 }
+    if (defect?.identity === wanted) throw defect.error
+    defect = undefined
+    const moved = loader.isUp() ? await move(files, wanted, signal) : undefined
+    if (moved !== undefined && 'how' in moved) return moved
     if (wanted !== accepted) await checkOnDisk(files, signal)
     if (!(await turnToReload(signal, newer))) return { how: 'later', ms: 0 }
-    const { ok, ms, log, how } = await loader.load(signal)
+    const { image } = await readImage(files)
+    const { ok, ms, log, how, workerPid } = await loader.load(signal)
     // A start is no reload: what follows it at once, the first round on an earlier run's files, need not wait.
     if (how === 'reload') lastReload = clock.elapsed()
     if (!ok) throw await refusal(files, log)
     loaded = wanted
-    return { how, ms }
+    mover?.loaded(image, workerPid)
+    return { how, ms, ...(moved && { why: moved.why }) }
+  }
+
+  /** By the runtime API where that gives the same result; else why not. */
+  async function move(
+    files: LoadedFiles,
+    wanted: string,
+    signal: AbortSignal,
+  ): Promise<Applied | { why: string } | undefined> {
+    if (mover === undefined) return wanted === loaded ? NOTHING : undefined
+    const began = clock.elapsed()
+    const { image, roles } = await readImage(files)
+    const moved = await mover.move(image, roles, signal)
+    if ('unavailable' in moved) return wanted === loaded ? NOTHING : { why: moved.unavailable }
+    if ('reload' in moved) return { why: moved.reload }
+    loaded = wanted
+    if (wanted !== accepted) verifySoon()
+    if (moved.steps === 0 && mover.wantsRefill()) return { why: 'a quiet moment to have all spare backends again' }
+    return moved.steps === 0 ? NOTHING : { how: 'runtime', ms: clock.elapsed() - began }
+  }
+
+  /** HAProxy must also be able to load what it was moved to; looked at when things have calmed down. */
+  function verifySoon(): void {
+    lastMove = clock.elapsed()
+    verifying ??= verify(life.signal)
+      .catch((err) => {
+        if (!life.signal.aborted)
+          inputs.log.warn({ err }, 'the files could not be checked; the next change tries again')
+      })
+      .finally(() => {
+        verifying = undefined
+      })
+  }
+
+  async function verify(signal: AbortSignal): Promise<void> {
+    const began = clock.elapsed()
+    do await clock.sleep(CALM_MS, signal)
+    while (clock.elapsed() - lastMove < CALM_MS && clock.elapsed() - began < PATIENCE_MS)
+    const files = inputs.files()
+    const identity = await identify(files)
+    const verdict = await checkWhole(files, NOTHING_STAGED, inputs.scratch, signal)
+    if (verdict.ok) return
+    const error = new LoadRefused(
+      `HAProxy could not load the files that it was moved to: ${verdict.message}`,
+      verdict.culprits,
+    )
+    defect = { identity, error }
+    inputs.log.error(
+      { err: error },
+      'a file is not as HAProxy would load it; its backend is left out with the next pass',
+    )
   }
 
   async function checkOnDisk(files: LoadedFiles, signal: AbortSignal): Promise<void> {
-    const verdict = await check(files, NOTHING_STAGED, inputs.scratch, signal)
+    const verdict = await checkWhole(files, NOTHING_STAGED, inputs.scratch, signal)
     if (verdict.ok) return
     throw new LoadRefused(
       `HAProxy refuses the files on disk and keeps what it has: ${verdict.message}`,
@@ -134,8 +225,17 @@ export function createDriver(inputs: DriverInputs): Driver {
       queue = turn.catch(() => undefined)
       return turn
     },
+    async stop() {
+      life.abort()
+      await verifying
+    },
   }
 }
+
+const NOTHING: Applied = { how: 'nothing', ms: 0 }
+/** Nothing must have changed for this long before the files are checked, but they wait no longer than that. */
+const CALM_MS = 2000
+const PATIENCE_MS = 30_000
 
 const NOTHING_STAGED: ReadonlyMap<string, string> = new Map()
 

@@ -11,10 +11,12 @@ import { createChecker } from './checker.js'
 import { createOptionalChecker } from './checker-elsewhere.js'
 import { createContextMaker, type HaproxyContext } from './context.js'
 import { createDriver, type LoadedFiles } from './driver.js'
-import { haproxyEnvironment } from './environment.js'
+import { haproxyEnvironment, socketsOf } from './environment.js'
 import { createLoader, isElsewhere } from './loader.js'
 import { fillFromMetadata } from './metadata.js'
 import { createOutputs, isConfig } from './outputs.js'
+import { createMover } from './runtime/mover.js'
+import { spareNames } from './runtime/spares.js'
 import { certificateFolders, mentionedPaths, operatorSections } from './sections.js'
 
 /** HAProxy, on files rendered from `templates/haproxy` beside the operator's base configuration. */
@@ -38,9 +40,11 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   const files = (): LoadedFiles => {
     const all = present()
     const configs = [base, ...all.filter(isConfig).sort()]
-    const others = [...all.filter((path) => !isConfig(path)), ...certificates.list().map(({ path }) => path)]
+    const pems = certificates.list().map(({ path }) => path)
+    const others = [...all.filter((path) => !isConfig(path)), ...pems]
     return {
       configs,
+      certificates: pems,
       others: unique([...others, ...mentionedFiles(base, env)]).filter((path) => !configs.includes(path)),
     }
   }
@@ -56,8 +60,18 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   }
   const loader = createLoader(settings, { ...context, env, configs: () => files().configs, ports })
   const checker = createChecker({ bin: settings.haproxy.bin, timeoutMs: settings.haproxy.checkTimeout, env })
+  const life = new AbortController()
+  const mover = createMover({
+    socket: socketsOf(settings).stats,
+    spares: settings.haproxy.spareBackends,
+    env: { ...process.env, ...env },
+    clock,
+    log,
+    signal: life.signal,
+  })
   const driver = createDriver({
     files,
+    mover: settings.haproxy.runtime ? mover : undefined,
     checker: isElsewhere(settings) ? createOptionalChecker(checker, log) : checker,
     loader,
     spacingMs: settings.haproxy.reloadInterval,
@@ -81,6 +95,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       files: outputs.files,
       certificates: serving,
       operator,
+      spares: spareNames(settings.haproxy.runtime ? settings.haproxy.spareBackends : 0),
     })
   }
 
@@ -130,8 +145,12 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
         .apply(signal, signal)
         .catch((err) => log.error({ err }, 'haproxy could not be started on the files of an earlier run'))
     },
-    stop: () => loader.stop(),
-    describe: () => loader.describe(),
+    async stop() {
+      life.abort()
+      await driver.stop()
+      await loader.stop()
+    },
+    describe: () => ({ ...loader.describe(), ...mover?.describe() }),
   }
 }
 

@@ -41,15 +41,23 @@ export function createOutput(log: Logger): HaproxyOutput {
   }
 }
 
-/** A worker that ends says so for each of its proxies, as a warning: thousands of lines in every reload. */
+/**
+ * A worker that ends says so for each of its proxies, as a warning: thousands of lines in every reload. And what is changed at
+ * run time is told by whoever changes it.
+ */
 const ROUTINE =
-  /^(?:Proxy .* stopped|(?:Paused|Resumed|Pausing|Resuming|Stopping) |(?:Former|Current) worker \(\d+\) exited with code 0|All workers exited\. Exiting\.\.\. \(0\)|Exiting Master process)/
+  /^(?:CLI : |Proxy .* stopped|(?:Paused|Resumed|Pausing|Resuming|Stopping) |(?:Former|Current) worker \(\d+\) exited with code 0|All workers exited\. Exiting\.\.\. \(0\)|Exiting Master process)/
 
 export function parseLine(line: string): { level: 'debug' | 'info' | 'warn' | 'error'; pid?: number; text: string } {
   const match = /^\[(\w+)\]\s+\((\d+)\)\s*:\s*(.*)$/.exec(line)
   if (match === null) return { level: 'info', text: line }
   const [, name, pid, text = ''] = match
-  const level =
-    name === 'ALERT' || name === 'EMERG' ? 'error' : name === 'WARNING' && !ROUTINE.test(text) ? 'warn' : 'debug'
+  const level = ROUTINE.test(text)
+    ? 'debug'
+    : name === 'ALERT' || name === 'EMERG'
+      ? 'error'
+      : name === 'WARNING'
+        ? 'warn'
+        : 'debug'
   return { level, pid: Number(pid), text }
 }

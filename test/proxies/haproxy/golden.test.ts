@@ -69,6 +69,8 @@ function lay(dir: string, { settings = {}, certificates = [], base }: Input, pem
     domainMap: join(dir, 'domain.map'),
     sslCert: join(dir, 'server.pem'),
     certDir: join(dir, 'certs'),
+    // Two show what they look like.
+    spareBackends: 2,
   }
   return settingsSchema.parse({ domain: 'ci.example.com', ...settings, haproxy })
 }

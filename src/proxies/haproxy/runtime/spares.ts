@@ -35,6 +35,10 @@ export const NOTHING_SINCE_LOAD: SpareState = {
  */
 export const isSpare = (name: string): boolean => name.startsWith(SPARE) && /^\d+$/.test(name.slice(SPARE.length))
 
+/** The names of a pool: `hostler_spare_001`, … */
+export const spareNames = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${SPARE}${String(index + 1).padStart(3, '0')}`)
+
 const SPARE = 'hostler_spare_'
 
 /** What a stack's backend is called in the files, given its name in HAProxy; undefined for a spare that serves nobody. */
