@@ -11,7 +11,7 @@ const OPTIONS = {
   ...{ configFile: false, swcrc: false },
 }
 
-/** @returns what `startDockerd` of test/support/dockerd.ts gives; ended with the rest of the run */
+/** @returns what `startDockerd` of test/support/dockerd.ts gives; ended with the rest of the run, or by its `stop` */
 export async function startRealDocker(cleanup) {
   // Inside the project, so that packages are found.
   mkdirSync(join(ROOT, '.cache'), { recursive: true })
@@ -20,8 +20,7 @@ export async function startRealDocker(cleanup) {
   compile(join(ROOT, 'test', 'support'), join(folder, 'test', 'support'))
   const { startDockerd } = await import(pathToFileURL(join(folder, 'test', 'support', 'dockerd.js')).href)
   const dockerd = await startDockerd()
-  cleanup.add(() => dockerd.stop())
-  return dockerd
+  return { ...dockerd, stop: cleanup.add(() => dockerd.stop()) }
 }
 
 function compile(from, to) {

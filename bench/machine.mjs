@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, release, totalmem } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { findProgram, versionOf } from '../scripts/servers.mjs'
 
 /** What the figures depend on. */
@@ -18,8 +19,19 @@ export function describeMachine() {
     node: process.version,
     haproxy: version('haproxy', '-v'),
     docker: version('dockerd', '--version'),
-    wrk: findProgram('wrk') === undefined ? null : 'wrk',
   }
+}
+
+/** The share of the processors that somebody else uses, looked at for a moment: 0 on a machine of one's own. */
+export async function foreignLoad() {
+  const times = () => cpus().map(({ times }) => times)
+  const total = (all, field) =>
+    all.reduce((sum, one) => sum + (field ? one[field] : Object.values(one).reduce((a, b) => a + b)), 0)
+  const before = times()
+  await delay(1000)
+  const after = times()
+  const idle = total(after, 'idle') - total(before, 'idle')
+  return Math.max(0, 1 - idle / (total(after) - total(before)))
 }
 
 function commit() {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from '../scripts/build.mjs'
 import { ensureServers } from '../scripts/servers.mjs'
 import { createCleanup } from './cleanup.mjs'
-import { describeMachine } from './machine.mjs'
+import { describeMachine, foreignLoad } from './machine.mjs'
 import { formatTable, verdictOf } from './report.mjs'
 
 /** In this order; each file exports `needs` (programs) and `measure(context)`, which gives rows. */
@@ -37,6 +37,10 @@ renameSync(`${path}.tmp`, path)
 const { cpu, cores, memoryMiB, node, haproxy, docker, commit } = machine
 console.log(`\n${formatTable(entries)}`)
 console.log(`${cores} × ${cpu}, ${memoryMiB} MiB, node ${node}, ${haproxy}, ${docker}, commit ${commit}, ${seconds} s`)
+const busy = Math.max(0, ...entries.map(({ othersBefore }) => othersBefore ?? 0))
+if (busy > 0.1)
+  console.log(`Others used up to ${Math.round(busy * 100)} % of the processors: times are longer than they need be.`)
+for (const { name, skipped, error } of entries) if (skipped ?? error) console.log(`${name}: ${skipped ?? error}`)
 process.exitCode = entries.some(({ error }) => error !== undefined) ? 1 : 0
 
 async function runEntry(name) {
@@ -44,11 +48,12 @@ async function runEntry(name) {
   const { needs, measure } = await import(`./entries/${name}.mjs`)
   const missing = ensureServers(needs, say)
   if (missing.length > 0) return { name, rows: [], skipped: `not on this machine: ${missing.join(', ')}` }
+  const othersBefore = Number((await foreignLoad()).toFixed(2))
   const began = performance.now()
   try {
     const rows = await measure({ cleanup, say })
     for (const row of rows) row.verdict = verdictOf(row)
-    return { name, seconds: Math.round((performance.now() - began) / 1000), rows }
+    return { name, seconds: Math.round((performance.now() - began) / 1000), othersBefore, rows }
   } catch (error) {
     console.error(`${name} failed:`, error)
     return { name, rows: [], error: String(error) }

@@ -1,49 +1,44 @@
-// Requests a second at 5,000 hostnames: our rendered look-up against the predecessor's `map_dom` over the same domain map, on the
-// same HAProxy and machine, in turns. wrk asks for random hosts over 50 kept connections.
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+// Requests a second at 5,000 hostnames: our frontend against the predecessor's `map_dom` over the same domain map, base
+// configuration and backends. In turns, so that whatever else the machine does meets both. Once with backends that answer by
+// themselves, which shows the look-up, and once with a server behind each.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { findProgram } from '../../scripts/servers.mjs'
-import { DOMAIN } from '../fleet.mjs'
+import { hostOf, instancesFile } from '../fleet.mjs'
 import { freePort, prepare, start } from '../hostler.mjs'
+import { predecessorFrontend } from '../predecessor.mjs'
+import { untilServed } from '../requests.mjs'
+import { startHaproxy, startResponder } from '../responder.mjs'
 import { summarise } from '../statistics.mjs'
 
 export const needs = ['haproxy', 'wrk']
 const HOSTS = 5000
 const TURNS = 4
-const SECONDS = 4
+const SECONDS = 3
 
 export async function measure({ cleanup, say }) {
   const folder = cleanup.folder('hostnames')
+  const answering = await startResponder(cleanup, folder)
   const stacks = join(folder, 'stacks.yml')
-  writeFileSync(stacks, JSON.stringify({ instances: Array.from({ length: HOSTS }, (_, index) => entry(index)) }))
-  const env = { HOSTLER_SOURCES: 'file', HOSTLER_FILE: stacks, HOSTLER_TEMPLATES: answeringBackends(folder) }
-  const prepared = await prepare(folder, env)
-  const hostler = start(cleanup, 'run', prepared)
-  await hostler.applied({ since: 0 })
-  const theirPort = await startPredecessor(cleanup, prepared)
+  const local = (entry) => ({ ...entry, address: '127.0.0.1', labels: { 'hostler.port': String(answering) } })
+  writeFileSync(stacks, instancesFile(HOSTS, local))
   const script = join(folder, 'hosts.lua')
-  writeFileSync(script, lua())
-  const [ours, theirs] = [[], []]
-  for (let turn = 0; turn < TURNS; turn++) {
-    ours.push(load(prepared.port, script))
-    theirs.push(load(theirPort, script))
-    say(`turn ${turn + 1}: ours ${ours.at(-1)}, map_dom ${theirs.at(-1)} requests/s`)
+  writeFileSync(script, luaScript())
+  const sources = { HOSTLER_SOURCES: 'file', HOSTLER_FILE: stacks }
+  const rows = []
+  for (const [title, overrides] of [
+    ['answered by HAProxy itself', { ...sources, HOSTLER_TEMPLATES: answeringBackends(folder) }],
+    ['a server behind each', sources],
+  ]) {
+    const rivals = await startRivals(cleanup, join(folder, title.replaceAll(' ', '-')), overrides)
+    rows.push(rowOf(title, takeTurns(rivals, script, say)))
+    await rivals.stop()
   }
-  await hostler.stop()
-  const [mine, baseline] = [summarise(ours), summarise(theirs)]
-  const ratio = mine.p50 / baseline.p50
-  const note = `${HOSTS} hostnames; requests/s: ours ${mine.p50}, map_dom ${baseline.p50}`
-  return [{ what: 'requests/s against the predecessor’s map_dom', unit: '×', figures: { ratio }, baseline, note }]
+  return rows
 }
 
-const entry = (index) => ({
-  ...{ name: `app-r${index}-1`, stack: `app-r${index}`, address: '127.0.0.1', labels: { 'hostler.port': '9' } },
-})
-
-/** Every backend answers by itself, without a server behind it, so that the look-up is what is measured. */
+/** Every backend answers by itself. */
 function answeringBackends(folder) {
   const templates = join(folder, 'templates')
   mkdirSync(templates)
@@ -52,36 +47,66 @@ function answeringBackends(folder) {
   return templates
 }
 
-/** The predecessor's frontend over the files that Hostler rendered. */
-async function startPredecessor(cleanup, { out, folder }) {
-  const port = await freePort()
-  const text = readFileSync(join(out, 'haproxy-frontends.cfg'), 'utf8')
-  const rule = `  use_backend %[req.hdr(host),lower,map_dom(${join(out, 'domain.map')},be_sorry)]`
-  const frontend = `frontend www\n  mode http\n  bind 127.0.0.1:${port}\n  option idle-close-on-response\n${rule}\n`
-  if (!text.includes('frontend hostler')) throw new Error('the rendered frontend is not what this compares with')
-  const config = join(folder, 'predecessor.cfg')
-  writeFileSync(config, frontend)
-  copyFileSync(join(out, 'haproxy-backends.cfg'), join(folder, 'backends.cfg'))
-  const files = [join(out, 'haproxy.cfg'), config, join(folder, 'backends.cfg')].flatMap((file) => ['-f', file])
-  const child = spawn(findProgram('haproxy'), ['-db', ...files], { stdio: 'ignore' })
-  cleanup.add(async () => {
-    child.kill('SIGKILL')
-    await once(child, 'exit').catch(() => undefined)
-  })
-  await delay(1500)
-  if (child.exitCode !== null) throw new Error(`the predecessor's configuration was refused: ${child.exitCode}`)
-  return port
+async function startRivals(cleanup, folder, overrides) {
+  const prepared = await prepare(folder, overrides)
+  const hostler = start(cleanup, 'run', prepared)
+  await hostler.applied({ since: 0 })
+  const { port: ours, env } = prepared
+  const theirs = await freePort()
+  const frontend = join(folder, 'predecessor.cfg')
+  writeFileSync(frontend, predecessorFrontend({ map: env.HAPROXY_DOMAIN_MAP, port: theirs }))
+  const files = [env.HAPROXY_CONFIG, frontend, env.HAPROXY_BACKEND_CONFIG]
+  const args = files.flatMap((file) => ['-f', file])
+  const rival = await startHaproxy(cleanup, args, theirs, { ...env, SYSLOG_HOST: '' })
+  for (const port of [ours, theirs]) await untilServed({ port, host: hostOf(HOSTS - 1) })
+  return { ours, theirs, stop: () => Promise.all([hostler.stop(), rival.stop()]) }
 }
 
-const lua = () => `
-math.randomseed(os.time())
-request = function()
-  return wrk.format('GET', '/', { ['Host'] = 'app-r' .. math.random(0, ${HOSTS - 1}) .. '.${DOMAIN}' })
+function takeTurns({ ours, theirs }, script, say) {
+  return Array.from({ length: TURNS }, (_, turn) => {
+    const [a, b] = [drive(script, ours), drive(script, theirs)]
+    say(`turn ${turn + 1}: ours ${a.perSecond.toFixed(0)}/s, map_dom ${b.perSecond.toFixed(0)}/s`)
+    return { ours: a, theirs: b }
+  })
+}
+
+function rowOf(title, turns) {
+  const of = (who, field) => summarise(turns.map((turn) => turn[who][field]))
+  const ratio = summarise(turns.map(({ ours, theirs }) => ours.perSecond / theirs.perSecond)).p50
+  const failed = turns.reduce((sum, { ours, theirs }) => sum + ours.failed + theirs.failed, 0)
+  const told = ['ours', 'theirs'].map((who) => {
+    const [rate, p99] = [of(who, 'perSecond').p50.toFixed(0), of(who, 'p99').p50.toFixed(1)]
+    return `${rate}/s (p99 ${p99} ms)`
+  })
+  return {
+    what: `requests/s at ${HOSTS} hostnames against the predecessor's map_dom, ${title}`,
+    unit: '×',
+    figures: { ratio },
+    baseline: of('theirs', 'perSecond'),
+    note: `ours ${told[0]}, map_dom ${told[1]}, ${failed} failed`,
+  }
+}
+
+/** A random host for every request, from texts that are made beforehand: wrk must not be what is measured. */
+const luaScript = () => `
+local requests = {}
+init = function(args)
+  math.randomseed(os.time())
+  for i = 0, ${HOSTS - 1} do requests[i] = wrk.format("GET", "/", { Host = "${hostOf('" .. i .. "')}" }) end
+end
+request = function() return requests[math.random(0, ${HOSTS - 1})] end
+done = function(summary, latency, _)
+  local e = summary.errors
+  local failed = e.connect + e.read + e.write + e.status + e.timeout
+  local rate = summary.requests / summary.duration * 1e6
+  io.write(string.format("RESULT %f %d %f\\n", rate, failed, latency:percentile(99) / 1000))
 end
 `
 
-function load(port, script) {
-  const args = ['-t1', '-c50', `-d${SECONDS}s`, '-s', script, `http://127.0.0.1:${port}/`]
+function drive(script, port) {
+  const args = ['-t1', '-c16', `-d${SECONDS}s`, '-s', script, `http://127.0.0.1:${port}/`]
   const output = execFileSync(findProgram('wrk'), args, { encoding: 'utf8' })
-  return Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1] ?? Number.NaN)
+  const [, perSecond, failed, p99] = (/^RESULT (\S+) (\S+) (\S+)$/m.exec(output) ?? []).map(Number)
+  if (perSecond === undefined) throw new Error(`wrk did not say what it measured: ${output}`)
+  return { perSecond, failed, p99 }
 }

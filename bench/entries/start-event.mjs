@@ -1,107 +1,127 @@
-// A labelled container starts beside 100 others: from Docker's own start event to the new files in place, and to the first
-// 200 through HAProxy. Real dockerd, real containers.
-import { request } from 'node:http'
+// A labelled container starts among 100 that run: from Docker's own time of the start event to the files under their
+// names, and to the first 200 through HAProxy. A real daemon, real containers, a real HAProxy.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startRealDocker } from '../dockerd.mjs'
-import { DOMAIN } from '../fleet.mjs'
+import { DOMAIN, instancesFile } from '../fleet.mjs'
 import { prepare, start, untilQuiet } from '../hostler.mjs'
 import { watchFolder } from '../publication.mjs'
+import { untilServed } from '../requests.mjs'
 import { summarise } from '../statistics.mjs'
 import { createWallClock } from '../wall-clock.mjs'
 
 export const needs = ['haproxy', 'dockerd', 'busybox']
 const PRESENT = 100
-const SAMPLES = 50
+const WAYS = [
+  { command: 'run', samples: 50, others: 0 },
+  { command: 'generate', samples: 50, others: 0 },
+  { command: 'generate', samples: 20, others: 1000 },
+]
+const labels = { 'hostler.port': '80' }
+const TARGET = { of: 'p95', atMost: 25 }
 
 export async function measure({ cleanup, say }) {
   const dockerd = await startRealDocker(cleanup)
-  await Promise.all(Array.from({ length: 4 }, (_, lane) => startMany(dockerd, lane)))
+  await startMany(dockerd)
   say(`${PRESENT} containers run`)
+  const events = await followStarts(dockerd.docker)
   const rows = []
-  for (const command of ['run', 'generate']) {
-    const { published, served } = await measureCommand(command, dockerd, cleanup)
-    const checked = command === 'run' ? ', checked by `haproxy -c`' : ''
-    const what = `start event → files published, ${PRESENT} containers, ${command}${checked}`
-    rows.push({ what, unit: 'ms', target: { of: 'p95', atMost: 25 }, figures: summarise(published) })
-    if (command === 'run') {
-      rows.push({ what: 'start event → first 200 through HAProxy', unit: 'ms', figures: summarise(served) })
-    }
-  }
+  for (const way of WAYS) rows.push(...(await measureWay(way, { dockerd, events, cleanup })))
+  events.stop()
+  await dockerd.stop()
   return rows
 }
 
-const labels = (name) => ({ 'hostler.port': '80', 'hostler.stack': name })
-
-async function startMany(dockerd, lane) {
-  for (let index = lane; index < PRESENT; index += 4) {
-    await dockerd.run({ name: `base-${index}`, labels: labels(`base-${index}`) })
+async function startMany(dockerd) {
+  const names = Array.from({ length: PRESENT }, (_, index) => `present-${index}`)
+  const worker = async () => {
+    for (let name = names.pop(); name; name = names.pop()) await dockerd.run({ name, labels })
   }
+  await Promise.all(Array.from({ length: 6 }, worker))
 }
 
-async function measureCommand(command, dockerd, cleanup) {
-  const folder = cleanup.folder('start-event')
-  const prepared = await prepare(folder, { DOCKER_HOST: dockerd.host })
-  const hostler = start(cleanup, command, prepared)
-  await hostler.applied({ since: 0, timeoutMs: 60_000 })
-  await untilQuiet(hostler.child.pid)
-  const watcher = watchFolder(prepared.out)
-  const events = await followStarts(dockerd)
-  const wallMs = createWallClock()
-  const [published, served] = [[], []]
-  for (let sample = 0; sample < SAMPLES; sample++) {
-    const name = `${command}-${sample}`
-    const seen = watcher.until({ 'haproxy-backends.cfg': (text) => text.includes(`server ${name} `) })
-    const started = events.startOf(name)
-    const { container } = await dockerd.run({ name, labels: labels(name) })
-    const at = await started
-    published.push((await seen).at - at)
-    if (command === 'run') {
-      await untilServed(prepared.port, `${name}.${DOMAIN}`)
-      served.push(wallMs() - at)
-    }
-    await container.remove({ force: true })
-    // Past the least time between two reloads, which is no part of what is measured.
-    await delay(700)
-  }
-  events.close()
-  watcher.close()
-  await hostler.stop()
-  return { published, served }
-}
-
-/** When Docker itself says that a container started, on its own clock. */
-async function followStarts(dockerd) {
-  const stream = await dockerd.docker.getEvents({ filters: { type: ['container'], event: ['start'] } })
-  const waits = new Map()
+/** Docker's own time of each container's start event, milliseconds since the epoch. */
+async function followStarts(docker) {
+  const stream = await docker.getEvents({ filters: { type: ['container'], event: ['start'] } })
+  const times = new Map()
   let rest = ''
   stream.on('data', (chunk) => {
-    const lines = (rest + chunk).split('\n')
+    const lines = `${rest}${chunk}`.split('\n')
     rest = lines.pop()
     for (const line of lines.filter(Boolean)) {
-      const { Actor, timeNano } = JSON.parse(line)
-      waits.get(Actor.Attributes.name)?.(timeNano / 1e6)
+      // More digits than a number holds.
+      const nanoseconds = /"timeNano":(\d+)/.exec(line)?.[1]
+      times.set(JSON.parse(line).Actor.ID, Number(BigInt(nanoseconds) / 1000n) / 1000)
     }
   })
+  stream.on('error', () => undefined)
   return {
-    startOf: (name) => new Promise((resolve) => waits.set(name, resolve)),
-    close: () => stream.destroy(),
+    stop: () => stream.destroy(),
+    async of(id) {
+      for (let waited = 0; waited < 5000 && !times.has(id); waited += 5) await delay(5)
+      return times.get(id)
+    },
   }
 }
 
-async function untilServed(port, host) {
-  const deadline = performance.now() + 10_000
-  while ((await ask(port, host)) !== 200) {
-    if (performance.now() > deadline) throw new Error(`${host} was never served`)
-    await delay(1)
+async function measureWay({ command, samples, others }, { dockerd, events, cleanup }) {
+  const folder = cleanup.folder('start-event')
+  const stacks = join(folder, 'stacks.yml')
+  writeFileSync(stacks, instancesFile(others))
+  const sources = others > 0 ? { HOSTLER_SOURCES: 'docker,file', HOSTLER_FILE: stacks } : {}
+  const prepared = await prepare(folder, { DOCKER_HOST: dockerd.host, ...sources })
+  const watcher = watchFolder(prepared.out)
+  const complete = watcher.until({ 'haproxy-backends.cfg': (text) => count(text) >= PRESENT + others })
+  const hostler = start(cleanup, command, prepared)
+  await complete
+  await untilQuiet(hostler.child.pid)
+  const [published, served, how] = [[], [], new Map()]
+  for (let sample = 0; sample < samples; sample++) {
+    const name = `new-${command}-${others}-${sample}`
+    const seen = await startOne({ name, dockerd, events, watcher, hostler, prepared, isServed: command === 'run' })
+    published.push(seen.publishedAt - seen.startedAt)
+    if (seen.servedAt) served.push(seen.servedAt - seen.startedAt)
+    if (seen.how) how.set(seen.how, (how.get(seen.how) ?? 0) + 1)
+    // Past the least time between two reloads, which is no part of what is measured.
+    await delay(command === 'run' ? 550 : 30)
   }
+  watcher.close()
+  await hostler.stop()
+  return rowsOf({ command, others, published, served, how })
 }
 
-const ask = (port, host) =>
-  new Promise((resolve) => {
-    const asked = request({ port, host: '127.0.0.1', agent: false, headers: { host }, timeout: 2000 }, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode))
-    })
-    asked.on('error', () => resolve(0))
-    asked.on('timeout', () => asked.destroy(new Error('no answer')))
-    asked.end()
+/** Backends with a server. */
+const count = (text) => text.split('\n  server ').length - 1
+
+function rowsOf({ command, others, published, served, how }) {
+  const beside = others > 0 ? ` and ${others} other instances` : ''
+  const checked = command === 'run' ? ', checked by `haproxy -c`' : ''
+  const what = `start event → files published, ${PRESENT} containers${beside}, ${command}${checked}`
+  const rows = [{ what, unit: 'ms', ...(others === 0 && { target: TARGET }), figures: summarise(published) }]
+  if (served.length === 0) return rows
+  const note = [...how].map(([way, times]) => `${times} by ${way}`).join(', ')
+  const through = 'start event → first 200 through HAProxy, 100 containers'
+  return [...rows, { what: through, unit: 'ms', figures: summarise(served), note }]
+}
+
+/** Starts a container, waits for what has to follow, removes it, and waits until that is in force too. */
+async function startOne({ name, dockerd, events, watcher, hostler, prepared, isServed }) {
+  watcher.recalibrate()
+  const wallMs = createWallClock()
+  const seen = watcher.until({
+    'haproxy-backends.cfg': (text) => text.includes(`\n  server ${name} `),
+    'domain.map': (text) => text.includes(`${name}.${DOMAIN} `),
   })
+  const applied = isServed ? hostler.applied() : undefined
+  const { id, container } = await dockerd.run({ name, labels })
+  const { at: publishedAt } = await seen
+  if (isServed) await untilServed({ port: prepared.port, host: `${name}.${DOMAIN}` })
+  const servedAt = isServed ? wallMs() : undefined
+  const how = (await applied)?.how
+  const startedAt = await events.of(id)
+  const gone = watcher.until({ 'domain.map': (text) => !text.includes(`${name}.${DOMAIN} `) })
+  await container.remove({ force: true })
+  await gone
+  return { startedAt, publishedAt, servedAt, how }
+}
