@@ -48,16 +48,19 @@ export function createOutput(log: Logger): HaproxyOutput {
 const ROUTINE =
   /^(?:CLI : |Proxy .* stopped|(?:Paused|Resumed|Pausing|Resuming|Stopping) |(?:Former|Current) worker \(\d+\) exited with code 0|All workers exited\. Exiting\.\.\. \(0\)|Exiting Master process)/
 
+/** What HAProxy takes for an emergency is a stack that was scaled down, or fails its check: a warning tells that already. */
+const EMPTIED = /^backend \S+ has no server available!$/
+
 export function parseLine(line: string): { level: 'debug' | 'info' | 'warn' | 'error'; pid?: number; text: string } {
   const match = /^\[(\w+)\]\s+\((\d+)\)\s*:\s*(.*)$/.exec(line)
   if (match === null) return { level: 'info', text: line }
   const [, name, pid, text = ''] = match
-  const level = ROUTINE.test(text)
-    ? 'debug'
-    : name === 'ALERT' || name === 'EMERG'
-      ? 'error'
-      : name === 'WARNING'
-        ? 'warn'
-        : 'debug'
-  return { level, pid: Number(pid), text }
+  return { level: levelOf(name, text), pid: Number(pid), text }
+}
+
+function levelOf(name: string | undefined, text: string): 'debug' | 'info' | 'warn' | 'error' {
+  if (ROUTINE.test(text)) return 'debug'
+  if (EMPTIED.test(text)) return 'info'
+  if (name === 'ALERT' || name === 'EMERG') return 'error'
+  return name === 'WARNING' ? 'warn' : 'debug'
 }

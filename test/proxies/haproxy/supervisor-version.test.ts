@@ -51,6 +51,7 @@ describe('lines of HAProxy', () => {
     expect(parseLine('[WARNING]  (12) : Proxy a stopped (cumulated conns: FE: 0, BE: 0).')).toMatchObject({
       level: 'debug',
     })
+    expect(parseLine("[ALERT]    (12) : backend 'a' has no server available!")).toMatchObject({ level: 'info' })
     expect(parseLine('[NOTICE]   (12) : New worker (13) forked')).toMatchObject({ level: 'debug' })
     expect(parseLine('10.0.0.1:5000 GET /')).toEqual({ level: 'info', text: '10.0.0.1:5000 GET /' })
   })
