@@ -104,7 +104,8 @@ function remembering(run: Handlebars.TemplateDelegate): Handlebars.TemplateDeleg
     if (typeof context !== 'object' || context === null) return run(context, options)
     const known = outputs.get(context)
     if (known !== undefined) return known
-    const output = run(context, options)
+    // A template's output is a tree of the pieces that it was put together from, which would be walked again in every round.
+    const output = Buffer.from(run(context, options)).toString()
     outputs.set(context, output)
     return output
   }
