@@ -71,7 +71,10 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     const heard = since
     since = undefined
     newer = new AbortController()
-    const stage = await accepted(current, signal)
+    const stage = await accepted(current, signal).catch(async (cause) => {
+      await loadPending(signal)
+      throw cause
+    })
     const published = stage.changed ? await stage.commit() : await stage.discard().then(() => undefined)
     if (published) pending.push(published)
     const publishedMs = heard === undefined ? 0 : clock.elapsed() - heard
@@ -81,9 +84,15 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
       alarm.ring()
     })
     if (!applied) return
-    const changed = unique(pending.flatMap((one) => one.changed))
-    if (applied.how !== 'later') succeeded(applied, changed)
+    if (applied.how !== 'later') succeeded(applied)
     done({ proxy: proxy.name, applied, changed: published?.changed ?? [], publishedMs })
+  }
+
+  /** What was published and waits for its turn cannot wait for a plan that is refused. */
+  async function loadPending(signal: AbortSignal): Promise<void> {
+    if (pending.length === 0) return
+    const applied = await proxy.apply(signal, signal).catch(takeBack)
+    if (applied) succeeded(applied)
   }
 
   /** Puts back what the proxy runs on, the newest set first. */
@@ -128,7 +137,8 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     return named.length > 0
   }
 
-  function succeeded(applied: Applied, changed: readonly string[]): void {
+  function succeeded(applied: Applied): void {
+    const changed = unique(pending.flatMap((one) => one.changed))
     if (error !== undefined) log.info({ proxy: proxy.name }, 'the proxy is in step again')
     error = undefined
     settled = true

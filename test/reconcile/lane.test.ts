@@ -185,6 +185,25 @@ describe('a proxy’s lane', () => {
     expect(content()).toBe('a')
   })
 
+  test.each([
+    ['is loaded all the same', async (): Promise<Applied> => ({ how: 'reload', ms: 1 }), 'a b'],
+    ['is taken back when it cannot be', () => Promise.reject(new Error('no')), 'a'],
+  ])('what waits for its turn when the next plan is refused %s', async (_, outcome, left) => {
+    const { proxy, lane, want, content, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    proxy.outcome = () =>
+      new Promise((resolve) => proxy.newer?.addEventListener('abort', () => resolve({ how: 'later', ms: 0 })))
+    want('a', 'b')
+    await until('the second round waits', () => proxy.applies === 2)
+    proxy.outcome = outcome
+    proxy.verdict = () => ({ ok: false, message: 'the base is broken', culprits: [] })
+    want('a', 'b', 'c')
+    await rounds(3)
+    expect([content(), proxy.applies]).toEqual([left, 3])
+    expect(lane.state()).toMatchObject({ error: expect.stringContaining('the base is broken'), failures: 1 })
+  })
+
   test('a file that somebody else changed is put right', async () => {
     const { proxy, lane, want, content, rounds } = setUp()
     want('a')
