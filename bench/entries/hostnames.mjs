@@ -14,7 +14,7 @@ import { summarise } from '../statistics.mjs'
 
 export const needs = ['haproxy', 'wrk']
 const HOSTS = 5000
-const TURNS = 4
+const TURNS = 3
 const SECONDS = 3
 
 export async function measure({ cleanup, say }) {

@@ -55,6 +55,6 @@ async function measureWay({ command, proxy, samples, target }, { cleanup, say })
   const checked = command === 'run' && proxy === 'haproxy' ? ', checked by `haproxy -c`' : ''
   const what = `one change in 10,000 → published, ${command}, ${proxy}${checked}`
   const rows = [{ what, unit: 'ms', ...(target && { target }), figures: summarise(published) }]
-  if (checked) rows.push({ what: `${what} → HAProxy has reloaded`, unit: 'ms', figures: summarise(inForce) })
+  if (checked) rows.push({ what: `${what} → in force`, unit: 'ms', figures: summarise(inForce) })
   return rows
 }

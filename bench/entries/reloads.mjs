@@ -53,9 +53,9 @@ async function reloadUnderLoad({ cleanup, say, config }) {
   }
   await delay(300)
   for (let reload = 1; reload <= RELOADS; reload++) {
-    // An edited base configuration is a reload whatever else could be done without one.
+    // Another section in the base configuration is nothing that HAProxy could be told without a reload.
     const reloaded = hostler.line(({ msg, how }) => msg === 'the proxy has the new configuration' && how === 'reload')
-    appendFileSync(base, `# edited ${reload} times\n`)
+    appendFileSync(base, `\nbackend added_${reload}\n`)
     await reloaded
     await delay(100)
   }
