@@ -16,7 +16,7 @@ export function createPlanner(rules: LabelRules): (instances: readonly Instance[
   const holders = new WeakMap<Instance, Holder | 'stranger'>()
   const byAge = createSorter(olderFirst)
   const order = createRouteOrder()
-  let before: ReadonlyMap<string, Kept> = new Map()
+  let last: Round = { present: [], kept: new Map(), plan: NOTHING }
   const holderOf = (instance: Instance): Holder | 'stranger' => {
     const known = holders.get(instance)
     if (known !== undefined) return known
@@ -24,14 +24,27 @@ export function createPlanner(rules: LabelRules): (instances: readonly Instance[
     holders.set(instance, fresh)
     return fresh
   }
-  return (instances) => {
-    const present = instances.map(holderOf).filter((holder) => holder !== 'stranger')
-    const made = makeBackends(present, byAge(present.filter(isHolding)), rules, before)
-    before = made.kept
+  const planAnew = (present: readonly Holder[]): Round => {
+    const { kept, ...made } = makeBackends(present, byAge(present.filter(isHolding)), rules, last.kept)
     const rejections = made.rejections.sort(byPlace)
     const warnings = made.warnings.sort(byPlace)
-    return { ...order(made.backends), rejections, warnings }
+    return { present, kept, plan: { ...order(made.backends), rejections, warnings } }
   }
+  return (instances) => {
+    const present = instances.map(holderOf).filter((holder) => holder !== 'stranger')
+    last = amended(last, present, rules) ?? planAnew(present)
+    return last.plan
+  }
+}
+
+const NOTHING: Plan = { backends: [], routes: [], rejections: [], warnings: [] }
+
+/** What a plan was made from, and what the next one can take over. */
+interface Round {
+  readonly present: readonly Holder[]
+  /** By what the members of a backend have in common. */
+  readonly kept: Map<string, Kept>
+  readonly plan: Plan
 }
 
 /** An instance that takes part, read once. */
@@ -80,7 +93,7 @@ interface MadeBackends {
   readonly backends: Backend[]
   readonly rejections: Rejection[]
   readonly warnings: Rejection[]
-  readonly kept: ReadonlyMap<string, Kept>
+  readonly kept: Map<string, Kept>
 }
 
 function makeBackends(
@@ -98,8 +111,9 @@ function makeBackends(
     const { hosts, refused } = book.claim(group.members[0] as Member)
     for (const rejection of refused) rejections.push(rejection)
     if (hosts.length === 0) continue
-    const entry = keptOrMade(group, hosts, before.get(group.name), rules)
-    kept.set(group.name, entry)
+    const key = (group.members[0] as Member).group
+    const entry = keptOrMade(group, hosts, before.get(key), rules)
+    kept.set(key, entry)
     backends.push(entry.made.backend)
     rejections.push(...entry.made.rejections)
     warnings.push(...entry.made.warnings)
@@ -145,12 +159,71 @@ const olderFirst = ({ wishes: { instance: a } }: Holder, { wishes: { instance: b
   a.createdAt - b.createdAt || compare(a.name, b.name) || compare(a.source, b.source) || compare(a.id, b.id)
 
 function keptOrMade(group: Group, hosts: readonly HostPattern[], last: Kept | undefined, rules: LabelRules): Kept {
-  const isSame = last !== undefined && sameItems(last.hosts, hosts) && sameItems(last.members, group.members)
+  const isSame =
+    last?.made.backend.name === group.name && sameItems(last.hosts, hosts) && sameItems(last.members, group.members)
   return isSame ? last : { members: group.members, hosts, made: makeBackend(group, hosts, rules) }
 }
 
 const sameItems = <T>(a: readonly T[], b: readonly T[]): boolean =>
   a === b || (a.length === b.length && a.every((item, index) => item === b[index]))
+
+/** From here on, a plan anew is not much dearer. */
+const MANY = 100
+
+/**
+ * The last round with only those backends made anew of which a member starts, fails or moves. Names, hosts and the order
+ * of routes depend on none of that, and with ten thousand instances they are what a plan costs. Undefined: anything else
+ * has changed, or there is something to complain of.
+ */
+function amended(last: Round, present: readonly Holder[], rules: LabelRules): Round | undefined {
+  const news = newMembers(last.present, present)
+  if (news === undefined || news.size > MANY) return undefined
+  const backends = [...last.plan.backends]
+  const changed = new Map<string, Kept>()
+  for (const key of new Set([...news.keys()].map(({ group }) => group))) {
+    const before = last.kept.get(key)
+    if (before === undefined) continue
+    const { name, routes } = before.made.backend
+    const members = before.members.map((member) => news.get(member) ?? member)
+    const made = makeBackend({ name, members }, before.hosts, rules)
+    if (hasComplaints(before.made) || hasComplaints(made)) return undefined
+    const backend = { ...made.backend, routes }
+    changed.set(key, { members, hosts: before.hosts, made: { ...made, backend } })
+    const place = backends.findIndex((other) => other.name === name)
+    // In the plan its routes may have been lifted above others of the same host.
+    const lifted = backends[place]?.routes ?? routes
+    backends[place] = lifted === routes ? backend : { ...backend, routes: lifted }
+  }
+  for (const [key, entry] of changed) last.kept.set(key, entry)
+  return { present, kept: last.kept, plan: { ...last.plan, backends } }
+}
+
+/** Which member takes the place of which; undefined when that is not all that is new. */
+function newMembers(before: readonly Holder[], now: readonly Holder[]): Map<Member, Member> | undefined {
+  const news = new Map<Member, Member>()
+  for (const [index, holder] of now.entries()) {
+    const old = before[index]
+    if (old === holder) continue
+    if (old === undefined || before.length !== now.length || !claimTheSame(old, holder)) return undefined
+    for (const [place, member] of old.members.entries()) news.set(member, holder.members[place] as Member)
+  }
+  return before.length === now.length ? news : undefined
+}
+
+/** The same container with the same labels, as far as others are concerned. */
+const claimTheSame = (a: Holder, b: Holder): boolean =>
+  olderFirst(a, b) === 0 &&
+  isHolding(a) === isHolding(b) &&
+  !hasComplaints(a.wishes) &&
+  !hasComplaints(b.wishes) &&
+  a.members.length === b.members.length &&
+  a.members.every(({ group, wish }, index) => {
+    const other = b.members[index]
+    return other !== undefined && group === other.group && !differs(wish, other.wish)
+  })
+
+const hasComplaints = ({ rejections, warnings }: Pick<Wishes, 'rejections' | 'warnings'>): boolean =>
+  rejections.length + warnings.length > 0
 
 function makeBackend(group: Group, hosts: readonly HostPattern[], rules: LabelRules): MadeBackend {
   const [{ wishes: holder, wish }] = group.members as [Member]

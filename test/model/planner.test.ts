@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
 import type { Instance } from '../../src/model/instance.js'
 import { createPlanner } from '../../src/model/planner.js'
 import { instance, rules } from '../support/instances.js'
@@ -304,6 +305,92 @@ describe('purity', () => {
     planner(facts.slice(1))
     planner([...facts, instance('late', { port: '80', stack: 's', service: 'web' })])
     expect(planner(facts)).toEqual(plan(...facts))
+  })
+
+  test('whatever happened before, the plan is that of a fresh planner', () => {
+    const stacks = fc.constantFrom('s', 't')
+    const container = fc.record({
+      name: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+      state: fc.constantFrom('running', 'running', 'paused', 'stopped'),
+      health: fc.constantFrom('none', 'healthy', 'unhealthy'),
+      createdAt: fc.constantFrom(1000, 2000, 3000),
+      address: fc.constantFrom('10.0.0.1', '10.0.0.2', 'not an address'),
+      labels: fc.record(
+        {
+          port: fc.constantFrom('80', '81', 'none'),
+          stack: stacks,
+          service: stacks,
+          host: fc.constantFrom('x.test', 'x.test,y.test', '*.test'),
+          path: fc.constantFrom('/', '/api', '/api/v1'),
+          priority: fc.constantFrom('5', '6'),
+          weight: fc.constantFrom('1', '2'),
+          cookie: fc.constantFrom('a=1', 'b=2'),
+          network: fc.constantFrom('web', 'other'),
+        },
+        { requiredKeys: ['port', 'host', 'priority'] },
+      ),
+    })
+    const facts = fc
+      .uniqueArray(container, { selector: ({ name }) => name, maxLength: 5 })
+      .map((all) => all.sort((a, b) => (a.name < b.name ? -1 : 1)))
+    // Mostly small steps: one container changes in one respect, the others stay the same object.
+    const steps = fc.array(
+      fc.record({ at: fc.nat(4), change: container, kind: fc.constantFrom('live', 'live', 'age', 'whole') }),
+      { maxLength: 8 },
+    )
+    fc.assert(
+      fc.property(facts, steps, (start, changes) => {
+        const made = ({ name, state, health, createdAt, address, labels }: (typeof start)[number]) =>
+          instance(
+            name,
+            labels as Record<string, string>,
+            {
+              ...{ state, health, createdAt, networks: [{ name: 'web', address, shared: false }] },
+            } as Partial<Instance>,
+          )
+        const planner = createPlanner(rules)
+        let now = start.map((seed) => ({ seed, fact: made(seed) }))
+        planner(now.map(({ fact }) => fact))
+        for (const { at, change, kind } of changes) {
+          now = now.map((entry, index) => {
+            if (index !== at) return entry
+            const { state, health, address, createdAt } = change
+            const parts = { live: { state, health, address }, age: { createdAt }, whole: change }
+            const seed = { ...entry.seed, ...parts[kind], name: entry.seed.name }
+            return { seed, fact: made(seed) }
+          })
+          const known = now.map(({ fact }) => fact)
+          expect(planner(known)).toEqual(createPlanner(rules)(known))
+        }
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('a route that was lifted above another goes down again when that is gone', () => {
+    const labels = { port: '80', host: 'x.test', priority: '5' }
+    const [first, second] = ['a1', 'a2'].map((name) =>
+      instance(name, { ...labels, stack: 'a', service: 'a', path: '/api' }),
+    )
+    const other = instance('b', labels)
+    const planner = createPlanner(rules)
+    const priorities = (...facts: (Instance | undefined)[]) =>
+      planner(facts.filter((fact) => fact !== undefined)).routes.map(({ priority }) => priority)
+    const paused = second && { ...second, state: 'paused' as const }
+    expect(priorities(first, second, other)).toEqual([6, 5])
+    expect(priorities(first, paused, other)).toEqual([6, 5])
+    expect(priorities(first, paused)).toEqual([5])
+  })
+
+  test('a change of one container makes one backend anew and leaves the routes as they are', () => {
+    const facts = crowd()
+    const planner = createPlanner(rules)
+    const before = planner(facts)
+    const after = planner(facts.map((fact) => (fact.name === 'two' ? { ...fact, state: 'paused' as const } : fact)))
+    expect(after.routes).toBe(before.routes)
+    expect(after.backends.filter((backend) => !before.backends.includes(backend)).map(({ name }) => name)).toEqual([
+      's-api',
+    ])
   })
 
   test('a backend whose members did not change is the same object in the next plan', () => {
