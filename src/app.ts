@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { labelRulesOf } from './config/label-rules.js'
 import type { Settings } from './config/schema.js'
 import type { PrivateServer } from './http/private-server.js'
 import type { Clock } from './lib/clock.js'
@@ -13,6 +14,7 @@ import { createLane, type Lane, type RoundOutcome } from './reconcile/lane.js'
 import { createReconciler, type Reconciler } from './reconcile/reconciler.js'
 import type { State } from './reconcile/state.js'
 import { watchPaths } from './reconcile/watch.js'
+import { runtimeNames } from './runtimes/index.js'
 import { createSources } from './sources/index.js'
 import { createMetadataLookups } from './sources/rancher-metadata/lookups.js'
 import { VERSION } from './version.js'
@@ -46,9 +48,10 @@ export function createApp(settings: Settings, context: AppContext): App {
   const lanes = proxies.map((proxy, index) =>
     createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: (outcome) => record(outcome) }),
   )
+  const rules = labelRulesOf(settings, { wakes: runtimeNames(settings), holds: false })
   const reconciler = createReconciler({
     sources,
-    makePlan: createPlanner(settings),
+    makePlan: createPlanner(rules),
     lanes,
     cache: createFactCache({ dir: settings.stateDir, log }),
     pollIntervalMs: settings.pollInterval,

@@ -49,12 +49,13 @@ async function createPass(env, out) {
       import('../../dist/sources/index.js'),
       import('../../dist/model/planner.js'),
     ])
+  const { labelRulesOf } = await import('../../dist/config/label-rules.js')
   const { createProxies } = await import('../../dist/proxies/index.js')
   const { createPublisher } = await import('../../dist/publish/publisher.js')
   const { settings } = loadConfig({ env })
   const log = silentLogger()
   const [source] = createSources(settings, { log })
-  const makePlan = createPlanner(settings)
+  const makePlan = createPlanner(labelRulesOf(settings, { wakes: [], holds: true }))
   const [proxy] = createProxies(settings, { log, clock, duty: 'publish' })
   const publisher = createPublisher({ root: out, log })
   await publisher.recover()

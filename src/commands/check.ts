@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { labelRulesOf } from '../config/label-rules.js'
 import { preflight } from '../config/preflight.js'
 import type { Settings } from '../config/schema.js'
 import type { Clock } from '../lib/clock.js'
@@ -12,6 +13,7 @@ import { createPlanner } from '../model/planner.js'
 import { createProxies } from '../proxies/index.js'
 import type { Proxy } from '../proxies/proxy.js'
 import { createPublisher } from '../publish/publisher.js'
+import { runtimeNames } from '../runtimes/index.js'
 import { createSources } from '../sources/index.js'
 
 interface Verdict {
@@ -47,7 +49,7 @@ export async function check(
     })
     say(verdict)
   }
-  const plan = createPlanner(settings)(instances)
+  const plan = createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: false }))(instances)
   say(labels(plan))
   for (const proxy of createProxies(settings, { log, clock, duty: 'drive' })) {
     const templates = await judge(`${proxy.name}: templates`, async () => `${proxy.render(plan).length} files`)

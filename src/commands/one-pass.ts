@@ -1,3 +1,4 @@
+import { labelRulesOf } from '../config/label-rules.js'
 import type { Settings } from '../config/schema.js'
 import type { Clock } from '../lib/clock.js'
 import type { Logger } from '../lib/logger.js'
@@ -5,6 +6,7 @@ import type { Plan } from '../model/plan.js'
 import { createPlanner } from '../model/planner.js'
 import { createProxies } from '../proxies/index.js'
 import type { Proxy } from '../proxies/proxy.js'
+import { runtimeNames } from '../runtimes/index.js'
 import { createSources } from '../sources/index.js'
 
 /** What the commands that look once and exit work with. */
@@ -20,5 +22,8 @@ export async function onePass(
 ): Promise<OnePass> {
   const lists = await Promise.all(createSources(settings, { log }).map((source) => source.list(signal)))
   const proxies = createProxies(settings, { log, clock, duty: 'publish' })
-  return { plan: createPlanner(settings)(lists.flat()), proxies }
+  return {
+    plan: createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: false }))(lists.flat()),
+    proxies,
+  }
 }

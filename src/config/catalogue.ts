@@ -1,5 +1,6 @@
 import type { z } from 'zod'
-import { type SettingMeta, settingsSchema } from './schema.js'
+import { settingsSchema } from './schema.js'
+import type { SettingMeta } from './setting.js'
 
 /** One setting as documentation and loading see it. */
 export interface SettingEntry extends SettingMeta {

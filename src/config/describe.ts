@@ -28,6 +28,7 @@ const valueAt = (settings: Settings, key: string): unknown =>
   key.split('.').reduce<unknown>((node, name) => (node as Readonly<Record<string, unknown>>)[name], settings)
 
 function written(entry: SettingEntry, value: unknown): string {
+  if (value === undefined) return entry.fallback === '' ? '' : 'none'
   if (entry.secret) return value === '' ? '' : MASK
   if (entry.kind === 'duration') return formatDuration(Number(value))
   if (Array.isArray(value)) return maskCredentials(value.join(','))

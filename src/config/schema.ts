@@ -1,24 +1,9 @@
 import { z } from 'zod'
 import { PROXY_NAMES } from '../proxies/names.js'
 import { SOURCE_NAMES } from '../sources/names.js'
+import { publicSettings, readinessSettings, sleepSettings, wakeSettings } from './lifecycle.js'
+import { group, setting } from './setting.js'
 import { bool, domain, duration, integer, list, listen, listOf, oneOf, port, text, url } from './values.js'
-
-/** What the README's table and `hostler config` say of a setting. */
-export interface SettingMeta {
-  /** Environment variables that set it, the preferred one first. */
-  readonly env: readonly string[]
-  readonly description: string
-  /** Never printed. */
-  readonly secret?: boolean
-}
-
-/** A leaf of the schema: how to read it, its default as a user would write it, and its documentation. */
-function setting<T extends z.ZodType>(kind: T, fallback: z.input<T>, env: string, description: string, secret = false) {
-  const meta: SettingMeta = { env: env.split(' '), description, secret }
-  return kind.prefault(fallback as never).meta({ setting: meta })
-}
-
-const group = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never)
 
 const HAPROXY_DIR = '/usr/local/etc/haproxy'
 
@@ -278,14 +263,10 @@ export const settingsSchema = z.strictObject({
       'How long Traefik may take to show a change.',
     ),
   }),
-  public: group({
-    listen: setting(
-      listen(),
-      '0.0.0.0:8000',
-      'HOSTLER_PUBLIC_LISTEN',
-      'Where sleeping stacks are woken (not in use yet).',
-    ),
-  }),
+  public: publicSettings,
+  readiness: readinessSettings,
+  wake: wakeSettings,
+  sleep: sleepSettings,
   private: group({
     listen: setting(
       listen(),

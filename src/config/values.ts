@@ -102,6 +102,16 @@ export const listen = () =>
     return z.NEVER
   })
 
+/** The same, or `none` or nothing, which read as undefined. */
+export const optionalListen = () =>
+  scalar().transform((value, context): Listen | undefined => {
+    if (['none', ''].includes(String(value).trim().toLowerCase())) return undefined
+    const { data, error } = listen().safeParse(value)
+    if (data) return data
+    context.addIssue({ code: 'custom', message: `${error?.issues[0]?.message}, or none` })
+    return z.NEVER
+  })
+
 export const url = () =>
   text().transform((value, context) => {
     if (value === '') return ''

@@ -44,15 +44,18 @@ const ROUTE_LABELS = [
 type RouteLabel = (typeof ROUTE_LABELS)[number]
 
 const CONTAINER_LABELS = ['enable', 'stack', 'service', 'network'] as const
-const LIFECYCLE_LABELS = ['wake', 'idle', 'max-age', 'on-idle', 'group'] as const
+const LIFECYCLE_LABELS = ['wake', 'idle', 'max-age', 'on-idle', 'group', 'veto'] as const
 const KNOWN: ReadonlySet<string> = new Set<string>([...ROUTE_LABELS, ...CONTAINER_LABELS, ...LIFECYCLE_LABELS])
 
 /** Whether a container takes part at all: it has a label of ours (and is not switched off), or the port label. */
-export function takesPart(labels: Readonly<Record<string, string>>, rules: LabelRules): boolean {
-  const enable = labels[`${rules.labelPrefix}.enable`]?.trim().toLowerCase()
+export function takesPart(
+  labels: Readonly<Record<string, string>>,
+  { labelPrefix, portLabel }: Pick<LabelRules, 'labelPrefix' | 'portLabel'>,
+): boolean {
+  const enable = labels[`${labelPrefix}.enable`]?.trim().toLowerCase()
   if (enable !== undefined && ['false', 'no', 'off', '0'].includes(enable)) return false
-  if (Object.hasOwn(labels, rules.portLabel)) return true
-  const prefix = `${rules.labelPrefix}.`
+  if (Object.hasOwn(labels, portLabel)) return true
+  const prefix = `${labelPrefix}.`
   return Object.keys(labels).some((label) => label.startsWith(prefix))
 }
 
@@ -152,8 +155,13 @@ class LabelReader {
       const name = label.startsWith(prefix) ? label.slice(prefix.length).split('.')[0] : undefined
       if (name !== undefined && label.length > prefix.length + name.length) named.add(name)
     }
-    const own = named.size === 0 || this.hasOwnRoute()
+    const own = !this.isWithoutTraffic() && (named.size === 0 || this.hasOwnRoute())
     return [...(own ? [''] : []), ...[...named].sort()]
+  }
+
+  /** `hostler.port: none`: a database, say, that only sleeps and wakes with the others. */
+  private isWithoutTraffic(): boolean {
+    return this.text(this.label('port'))?.trim().toLowerCase() === 'none'
   }
 
   private hasOwnRoute(): boolean {
@@ -268,13 +276,18 @@ class LabelReader {
         this.warnings.push(this.complain(this.label(name), text ?? '', result.complaint))
       return result && 'value' in result ? result.value : undefined
     }
-    return withoutUndefined({
-      wake: get('wake', readBoolean),
-      idleMs: get('idle', readDuration),
-      maxAgeMs: get('max-age', readDuration),
-      onIdle: get('on-idle', readWord('stop', 'pause', 'remove')),
-      group: get('group', readName),
-    })
+    const { sleep } = this.rules
+    const own = [this.instance.name, ...this.instance.networks.map(({ address }) => address)]
+    const maxAgeMs = get('max-age', readDuration)
+    const veto = get('veto', (text) => readHealthCheck(text, own))
+    return {
+      wake: (get('wake', readBoolean) ?? sleep.wake) && sleep.sources.includes(this.instance.source),
+      idleMs: get('idle', readDuration) ?? sleep.idleMs,
+      onIdle: get('on-idle', readWord('stop', 'pause', 'remove')) ?? sleep.onIdle,
+      group: get('group', readName) ?? this.stack,
+      ...(maxAgeMs && { maxAgeMs }),
+      ...(veto && { veto }),
+    }
   }
 }
 

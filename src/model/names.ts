@@ -40,6 +40,7 @@ export const RESERVED_BACKENDS: ReadonlySet<string> = new Set([
   'https',
   'www',
   'www-https',
+  'hostler_public',
 ])
 
 /** Backends that are loaded ahead of need. */

@@ -24,6 +24,10 @@ export interface Backend {
   readonly healthCheck?: HealthCheck
   /** The routes that lead here, in the order in which they are tried. */
   readonly routes: readonly Route[]
+  /** What wakes and sleeps together with it. */
+  readonly group: string
+  /** No instance is ready, but one will be or can be: its requests go to the public port, which holds them until then. */
+  readonly held: boolean
   /** Live instances, sorted by name; empty while none is ready. */
   readonly servers: readonly Server[]
   /** Every instance behind it that takes no traffic now, and why. */
@@ -61,7 +65,7 @@ export type ProxyProtocol = 'v1' | 'v2' | 'v2-ssl' | 'v2-ssl-cn'
 
 export interface WaitingInstance {
   readonly instance: string
-  /** `starting`, `unhealthy`, `paused`, … */
+  /** `asleep`, `starting`, `unhealthy`, `paused`, … */
   readonly reason: string
 }
 

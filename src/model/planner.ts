@@ -1,10 +1,10 @@
 import { createSorter } from '../lib/sorter.js'
 import { type Instance, isLive } from './instance.js'
 import { type HostPattern, printable } from './label-values.js'
-import { readWishes, takesPart } from './labels.js'
 import { NameBook, RESERVED_BACKENDS } from './names.js'
 import type { Backend, Plan, Rejection, Server, WaitingInstance } from './plan.js'
 import { createServer, reach } from './reach.js'
+import { createWishReader, type WishReader } from './reader.js'
 import { createRouteOrder, HostBook, routeOf } from './routes.js'
 import type { LabelRules, RouteWish, Wishes } from './wishes.js'
 
@@ -12,7 +12,10 @@ import type { LabelRules, RouteWish, Wishes } from './wishes.js'
  * Makes plans. The plan is a function of the instances and the rules alone; what is kept between two calls only saves
  * work: an instance that is the same object is not read again, a backend whose members did not change is the same object.
  */
-export function createPlanner(rules: LabelRules): (instances: readonly Instance[]) => Plan {
+export function createPlanner(
+  rules: LabelRules,
+  read: WishReader = createWishReader(rules),
+): (instances: readonly Instance[]) => Plan {
   const holders = new WeakMap<Instance, Holder | 'stranger'>()
   const byAge = createSorter(olderFirst)
   const order = createRouteOrder()
@@ -20,7 +23,8 @@ export function createPlanner(rules: LabelRules): (instances: readonly Instance[
   const holderOf = (instance: Instance): Holder | 'stranger' => {
     const known = holders.get(instance)
     if (known !== undefined) return known
-    const fresh = takesPart(instance.labels, rules) ? toHolder(readWishes(instance, rules)) : 'stranger'
+    const wishes = read(instance)
+    const fresh = wishes ? toHolder(wishes) : 'stranger'
     holders.set(instance, fresh)
     return fresh
   }
@@ -66,8 +70,9 @@ const toHolder = (wishes: Wishes): Holder => ({
   members: wishes.routes.map((wish) => ({ wishes, wish, group: `${wishes.stack}\n${wishes.service}\n${wish.name}` })),
 })
 
-/** A stopped container holds no hostname. */
-const isHolding = ({ wishes }: Holder): boolean => wishes.instance.state !== 'stopped'
+/** A stopped container holds no hostname, unless a request can start it. */
+const isHolding = ({ wishes: { instance, lifecycle } }: Holder): boolean =>
+  instance.state !== 'stopped' || lifecycle.wake
 
 /** One service of one stack with one of its routes: what becomes a backend. */
 interface Group {
@@ -232,15 +237,17 @@ function makeBackend(group: Group, hosts: readonly HostPattern[], rules: LabelRu
   const rejections: Rejection[] = []
   const warnings: Rejection[] = []
   const names = new NameBook()
+  let held = false
   for (const member of group.members) {
     const { instance } = member.wishes
     if (differs(wish, member.wish)) warnings.push(disagreement(member, holder.instance, rules))
-    const reached = isLive(instance) ? reach(member.wishes, member.wish, rules) : { waiting: stateOf(instance) }
+    const reached = isLive(instance) ? reach(member.wishes, member.wish, rules) : { waiting: stateOf(member.wishes) }
     if ('upstream' in reached) {
       const name = names.take(instance.serverName ?? instance.name, `${instance.source} ${instance.id}`)
       servers.push(createServer(name, instance, member.wish, reached.upstream))
     } else {
       waiting.push({ instance: printable(instance.name), reason: reached.waiting })
+      held ||= member.wishes.lifecycle.wake || isComing(instance)
       if (reached.rejection) rejections.push(reached.rejection)
     }
   }
@@ -252,13 +259,22 @@ function makeBackend(group: Group, hosts: readonly HostPattern[], rules: LabelRu
     sticky: wish.sticky,
     ...(wish.healthCheck && { healthCheck: wish.healthCheck }),
     routes: hosts.map((host) => routeOf(host, wish, group.name, holder.stack)),
+    group: holder.lifecycle.group,
+    held: held && servers.length === 0 && rules.sleep.holds,
     servers: servers.sort((a, b) => compare(a.name, b.name)),
     waiting: waiting.sort((a, b) => compare(a.instance, b.instance)),
   }
   return { backend, rejections, warnings }
 }
 
-const stateOf = ({ state, health }: Instance): string => (state === 'running' ? health : state)
+const stateOf = ({ instance: { state, health }, lifecycle }: Wishes): string => {
+  if (state === 'running') return health
+  return state === 'stopped' && lifecycle.wake ? 'asleep' : state
+}
+
+/** It is on its way to taking traffic by itself. */
+const isComing = ({ state, health }: Instance): boolean =>
+  state === 'restarting' || (state === 'running' && health !== 'unhealthy')
 
 /** What belongs to the whole backend rather than to one server of it. */
 const shared = ({ hosts, path, stripPath, cookie, priority, scheme, sticky, healthCheck }: RouteWish): string =>

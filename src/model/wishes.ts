@@ -9,7 +9,22 @@ export interface LabelRules {
   readonly labelPrefix: string
   readonly portLabel: string
   readonly proxyLabel: string
+  readonly sleep: SleepRules
 }
+
+/** The settings that labels of sleep and wake override. */
+export interface SleepRules {
+  /** There is a public port, so that requests for what is not ready need not be refused. */
+  readonly holds: boolean
+  /** The sources whose containers can be started: those with a runtime. */
+  readonly sources: readonly string[]
+  readonly wake: boolean
+  /** 0: never. */
+  readonly idleMs: number
+  readonly onIdle: OnIdle
+}
+
+export type OnIdle = 'stop' | 'pause' | 'remove'
 
 /** What one instance asks for with its labels. */
 export interface Wishes {
@@ -42,11 +57,17 @@ export interface RouteWish {
   readonly options: readonly string[]
 }
 
-/** Sleep and wake; undefined means "as the settings say". */
+/** Sleep and wake: what the labels say, and the settings where they say nothing. */
 export interface Lifecycle {
-  readonly wake?: boolean
-  readonly idleMs?: number
+  /** It may be started when a request comes, and put to sleep when none does. */
+  readonly wake: boolean
+  /** Idle time before sleep; 0: never. */
+  readonly idleMs: number
+  /** It is removed that long after its creation. */
   readonly maxAgeMs?: number
-  readonly onIdle?: 'stop' | 'pause' | 'remove'
-  readonly group?: string
+  readonly onIdle: OnIdle
+  /** What wakes and sleeps together. */
+  readonly group: string
+  /** Asked before it is put to sleep: anything but 2xx means "not now". */
+  readonly veto?: { readonly path: string; readonly port?: number }
 }

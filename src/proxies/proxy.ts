@@ -31,10 +31,23 @@ export interface Proxy {
    * earlier run are there, starts it on them, so that a source that is down keeps nobody waiting.
    */
   start?(signal: AbortSignal): Promise<void>
+  /**
+   * Traffic of every backend that the proxy has, by the plan's names. @throws HostlerError when it cannot tell: no news is
+   * not idleness
+   */
+  activity?(signal: AbortSignal): Promise<readonly BackendActivity[]>
   /** Stops what it supervises, gracefully. */
   stop?(): Promise<void>
   /** Anything worth showing in `hostler status`: process ids, reloads, version. */
   describe(): Record<string, string | number | boolean>
+}
+
+export interface BackendActivity {
+  readonly backend: string
+  /** Requests or sessions since some start; a decrease means that counting began anew. */
+  readonly total: number
+  /** Open at this moment, in old workers too; a silent WebSocket counts. Undefined where the proxy cannot tell. */
+  readonly current?: number
 }
 
 export type CheckResult =

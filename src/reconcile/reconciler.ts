@@ -19,11 +19,19 @@ export interface Reconciler {
   planOnce(signal: AbortSignal): Promise<Plan>
   /** The newest plan; undefined while it is too early for one. */
   plan(): Plan | undefined
+  /** What the newest plan is made of; undefined while it is too early for one. */
+  instances(): readonly Instance[] | undefined
+  /** Something outside the sources changed what `gate` says: a new plan is made. */
+  reconsider(): void
+  /** Calls back after everything that may lead to a new plan. @returns what ends it */
+  onChange(listener: () => void): () => void
   sources(): SourceState[]
 }
 
 export interface ReconcilerInputs {
   readonly sources: readonly Source[]
+  /** What the plan shall see of the facts; the same array for the same facts while nothing else changed. */
+  readonly gate?: (instances: readonly Instance[]) => readonly Instance[]
   readonly makePlan: (instances: readonly Instance[]) => Plan
   readonly lanes: readonly Lane[]
   readonly cache: FactCache
@@ -38,10 +46,16 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
   const announce = createAnnouncer(log)
   let plan: Plan | undefined
   let isOutdated = true
+  const listeners = new Set<() => void>()
+
+  function gated(): readonly Instance[] | undefined {
+    const all = facts.all()
+    return all && inputs.gate ? inputs.gate(all) : all
+  }
 
   /** Made when somebody needs it, so that a burst of changes during a round costs one plan. */
   function newest(): Plan | undefined {
-    const instances = isOutdated ? facts.all() : undefined
+    const instances = isOutdated ? gated() : undefined
     if (instances === undefined) return plan
     isOutdated = false
     plan = inputs.makePlan(instances)
@@ -52,6 +66,7 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
   function replan(since: number): void {
     isOutdated = true
     for (const lane of lanes) lane.nudge(since)
+    for (const listener of listeners) listener()
   }
 
   function reported(source: string, instances: readonly Instance[]): void {
@@ -120,6 +135,12 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
       return newest() ?? inputs.makePlan([])
     },
     plan: newest,
+    instances: gated,
+    reconsider: () => replan(clock.elapsed()),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
     sources: () => facts.states(),
   }
 }

@@ -1,11 +1,11 @@
 import type { Settings } from '../config/schema.js'
 import { type Clock, systemClock } from '../lib/clock.js'
 import { type Endpoint, parseEndpoint } from '../lib/docker/endpoint.js'
+import { sourceNames } from '../lib/docker/source-names.js'
 import { createEngineClient } from './docker/client.js'
 import type { Container } from './docker/container.js'
 import { watchEngine } from './docker/follow.js'
 import { ownContainerIds, readSurroundings, type Surroundings } from './docker/own-container.js'
-import { sourceNames } from './docker/source-names.js'
 import { Tracker } from './docker/tracker.js'
 import type { Source, SourceContext } from './source.js'
 

@@ -23,6 +23,8 @@ export interface RunningHostler {
 export const cleanEnvironment = (env: Record<string, string>): Record<string, string> => ({
   PATH: `${process.env['PATH']}:/usr/sbin:/sbin`,
   HOME: process.env['HOME'] ?? '/tmp',
+  // Its default port can be had only once on a machine.
+  HOSTLER_PUBLIC_LISTEN: 'none',
   ...env,
 })
 

@@ -7,6 +7,7 @@ export const rules: LabelRules = {
   labelPrefix: 'hostler',
   portLabel: 'map-public-http',
   proxyLabel: 'send-proxy',
+  sleep: { holds: true, sources: ['test'], wake: false, idleMs: 1_800_000, onIdle: 'stop' },
 }
 
 let age = 0

@@ -13,7 +13,8 @@ export function sampleRoute(host: string, backend: string, more: Partial<Route> 
 
 export function sampleBackend(name: string, more: Partial<Backend> = {}): Backend {
   const routes = [sampleRoute(`${name}.ci.example.com`, name)]
-  return { name, stack: name, service: 'web', scheme: 'http', sticky: false, routes, servers: [], waiting: [], ...more }
+  const common = { name, stack: name, service: 'web', group: name, scheme: 'http', sticky: false, held: false } as const
+  return { ...common, routes, servers: [], waiting: [], ...more }
 }
 
 export const sampleServer = (instance: string, address: string, port = 8080) => ({

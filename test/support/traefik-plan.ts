@@ -9,6 +9,7 @@ export interface BackendSketch {
   scheme?: Backend['scheme']
   sticky?: boolean
   healthCheck?: Partial<HealthCheck>
+  held?: boolean
   routes: { host: string; path?: string; stripPath?: boolean; cookie?: string; priority?: number }[]
   servers?: (Partial<Server> & { address: string; port: number })[]
 }
@@ -22,6 +23,7 @@ function backendOf({
   scheme = 'http',
   sticky = false,
   healthCheck,
+  held = false,
   routes,
   servers = [],
 }: BackendSketch): Backend {
@@ -30,6 +32,8 @@ function backendOf({
     name,
     stack: name,
     service: name,
+    group: name,
+    held,
     scheme,
     sticky,
     ...(healthCheck && { healthCheck: check }),
@@ -56,4 +60,5 @@ function routeOf(sketch: BackendSketch['routes'][number], backend: string): Rout
 }
 
 /** Settings from what a test cares about, as one would write them in hostler.yml. */
-export const settingsOf = (text = '{}'): Settings => settingsSchema.parse({ domain: 'ci.example.com', ...parse(text) })
+export const settingsOf = (text = '{}'): Settings =>
+  settingsSchema.parse({ domain: 'ci.example.com', public: { address: 'hostler:8000' }, ...parse(text) })

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Settings } from '../../config/schema.js'
 import type { Backend, Plan, Route, Server } from '../../model/plan.js'
+import type { PublicAddress } from '../public-address.js'
 import { createLookup, type Lookup } from './lookup.js'
 
 /** What the templates in `templates/haproxy` get. Every field is always there; what is not set is null. */
@@ -22,8 +23,20 @@ export interface HaproxyContext {
   /** In the order in which they are tried. */
   readonly routes: readonly Route[]
   readonly maps: Lookup
+  /** The backend for requests that are held until a stack is ready; null where there is no public port. */
+  readonly public: PublicContext | null
   /** Names of empty backends that are loaded ahead of need, so that a new stack can be served without a reload. */
   readonly spares: readonly string[]
+}
+
+export interface PublicContext {
+  readonly backend: string
+  readonly address: string
+  readonly port: number
+  /** Whether the address is an IP address rather than a name. */
+  readonly numeric: boolean
+  /** How long an answer may take. */
+  readonly timeoutMs: number
 }
 
 export interface CertificateContext {
@@ -77,6 +90,7 @@ export interface ContextInputs {
   readonly files: Readonly<Record<string, string>>
   readonly certificates: readonly CertificateContext[]
   readonly operator: OperatorSections
+  readonly public: (PublicAddress & { readonly timeoutMs: number }) | undefined
   readonly spares: readonly string[]
 }
 
@@ -88,18 +102,29 @@ export function createContextMaker(): (plan: Plan, inputs: ContextInputs) => Hap
     backends.set(backend, known)
     return known
   }
-  return (plan, { settings, ...inputs }) => ({
+  return (plan, { settings, public: held, ...inputs }) => ({
     domain: settings.domain,
     http: settings.http,
     https: settings.https,
     ...inputs,
     backends: plan.backends.map(contextOf),
     routes: plan.routes,
-    maps: createLookup(plan.routes),
+    maps: createLookup(held ? withHeld(plan) : plan.routes),
+    public: held ? { ...held, backend: PUBLIC_BACKEND, numeric: isIP(held.address) !== 0 } : null,
   })
 }
 
-function backendContext({ waiting: _, healthCheck, ...backend }: Backend): BackendContext {
+/** Reserved, so that no stack is called like it. */
+const PUBLIC_BACKEND = 'hostler_public'
+
+/** Backends keep their servers to themselves: what holds a request is chosen by the maps, so that waking changes no section. */
+function withHeld({ backends, routes }: Plan): readonly Route[] {
+  const held = new Set(backends.filter((backend) => backend.held).map(({ name }) => name))
+  if (held.size === 0) return routes
+  return routes.map((route) => (held.has(route.backend) ? { ...route, backend: PUBLIC_BACKEND } : route))
+}
+
+function backendContext({ waiting: _, group: __, held: ___, healthCheck, ...backend }: Backend): BackendContext {
   const stripped = backend.routes.filter(({ stripPath }) => stripPath).map(({ path }) => path)
   return {
     ...backend,

@@ -6,6 +6,7 @@ import type { Plan } from '../../model/plan.js'
 import type { RenderedFile, StagedFiles } from '../../publish/files.js'
 import { createTemplates } from '../../render/templates.js'
 import type { CheckResult, Proxy, ProxyContext } from '../proxy.js'
+import { publicAddress } from '../public-address.js'
 import { createCertificates } from './certificates.js'
 import { createChecker } from './checker.js'
 import { createOptionalChecker } from './checker-elsewhere.js'
@@ -26,6 +27,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   const outputs = createOutputs(settings.haproxy)
   const written = Object.values(outputs.files)
   const templates = createTemplates('haproxy', settings.templates)
+  const publicPort = publicAddress(settings, !isElsewhere(settings))
   const makeContext = createContextMaker()
   const env = haproxyEnvironment(settings)
   const certificates = createCertificates({
@@ -95,6 +97,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       files: outputs.files,
       certificates: serving,
       operator,
+      public: publicPort && { ...publicPort, timeoutMs: settings.wake.timeout + PUBLIC_MARGIN_MS },
       spares: spareNames(settings.haproxy.runtime ? settings.haproxy.spareBackends : 0),
     })
   }
@@ -153,6 +156,9 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     describe: () => ({ ...loader.describe(), ...mover?.describe() }),
   }
 }
+
+/** HAProxy must not give up before the public port does. */
+const PUBLIC_MARGIN_MS = 60_000
 
 const unique = (paths: readonly string[]): string[] => [...new Set(paths)]
 

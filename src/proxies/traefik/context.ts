@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Settings } from '../../config/schema.js'
 import type { Backend, Plan, Route, Server } from '../../model/plan.js'
+import { publicAddress } from '../public-address.js'
 import type { CertificateContext } from './certificates.js'
 import { REVISION_TOKEN } from './revision.js'
 import { priorityOf, ruleOf } from './rule.js'
@@ -12,6 +13,8 @@ export interface TraefikContext {
   readonly backends: readonly BackendContext[]
   /** One for each path that some route cuts off. */
   readonly stripPaths: readonly StripPathContext[]
+  /** The service for requests that are held until a stack is ready; null where there is no public port. */
+  readonly public: { readonly service: string; readonly url: string } | null
   /** The redirect to HTTPS; null when there is none. */
   readonly redirect: { readonly middleware: string; readonly permanent: boolean; readonly port: number | null } | null
   /** The servers transport for backends that speak TLS with a certificate of their own making; null without such. */
@@ -76,10 +79,11 @@ export interface ServerContext {
   readonly weight: number | null
 }
 
-export type ContextSettings = Pick<Settings, 'domain' | 'https' | 'traefik'>
+export type ContextSettings = Pick<Settings, 'domain' | 'https' | 'traefik' | 'public'>
 
 const REDIRECT = 'hostler-https'
 const INSECURE = 'hostler-insecure'
+const PUBLIC = 'hostler-public'
 
 /** Makes contexts; a backend that is the same object as last time gets the same context object. */
 export function createContextMaker(settings: ContextSettings) {
@@ -91,11 +95,13 @@ export function createContextMaker(settings: ContextSettings) {
   }
   return (plan: Plan, certificates: readonly CertificateContext[]): TraefikContext => {
     const { domain, https } = settings
+    const held = publicAddress(settings, false)
     const redirect = { middleware: REDIRECT, permanent: [301, 308].includes(https.redirectCode), port: portOf(https) }
     return {
       domain,
       backends: plan.backends.filter(({ routes }) => routes.length > 0).map(contextOf),
       stripPaths: stripPathsOf(plan.routes),
+      public: held ? { service: PUBLIC, url: `http://${hostPort(held)}` } : null,
       redirect: https.redirect ? redirect : null,
       insecureTransport: plan.backends.some(({ scheme }) => scheme === 'https') ? INSECURE : null,
       certificates,
@@ -133,20 +139,21 @@ function backendContext(backend: Backend, settings: ContextSettings): BackendCon
 function routersOf(
   route: Route,
   index: number,
-  { name }: Backend,
+  { name, held }: Backend,
   { https, traefik }: ContextSettings,
 ): RouterContext[] {
   const router = {
     name: index === 0 ? name : `${name}~${index + 1}`,
     rule: ruleOf(route),
     priority: priorityOf(route),
-    service: name,
+    // The public port gets the request as it came and leads it to the app itself.
+    service: held ? PUBLIC : name,
     host: route.host,
     wildcard: route.wildcard,
     path: route.path,
     cookie: route.cookie,
   }
-  const strip = route.stripPath ? [stripName(route.path)] : []
+  const strip = route.stripPath && !held ? [stripName(route.path)] : []
   const middlewares = https.redirect ? [REDIRECT] : strip
   const plain = { ...router, entryPoints: traefik.entryPoints, middlewares, tls: null }
   if (!https.enabled) return [plain]
@@ -169,6 +176,8 @@ function healthCheckOf({ healthCheck, routes }: Backend): HealthCheckContext | n
 }
 
 function serverContext({ name, address, port, weight }: Server, scheme: string): ServerContext {
-  const host = address.includes(':') ? `[${address}]` : address
-  return { name, url: `${scheme}://${host}:${port}`, weight: weight ?? null }
+  return { name, url: `${scheme}://${hostPort({ address, port })}`, weight: weight ?? null }
 }
+
+const hostPort = ({ address, port }: { address: string; port: number }): string =>
+  `${address.includes(':') ? `[${address}]` : address}:${port}`

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, test } from '@jest/globals'
 import { execa } from 'execa'
 import { parse } from 'yaml'
+import { labelRulesOf } from '../../../src/config/label-rules.js'
 import { type Settings, settingsSchema } from '../../../src/config/schema.js'
 import { systemClock } from '../../../src/lib/clock.js'
 import { silentLogger } from '../../../src/lib/logger.js'
@@ -78,7 +79,7 @@ function lay(dir: string, { settings = {}, certificates = [], base }: Input, pem
 function render(settings: Settings, { instances = [] }: Input): RenderedFile[] {
   const facts = instances.map((entry) => toInstance(entry) as Instance)
   const proxy = createHaproxy(settings, { log: silentLogger(), clock: systemClock, duty: 'publish' })
-  return proxy.render(createPlanner(settings)(facts))
+  return proxy.render(createPlanner(labelRulesOf(settings, { wakes: ['test'], holds: true }))(facts))
 }
 
 const printed = (files: readonly RenderedFile[]): string =>

@@ -46,7 +46,9 @@ export function createRenderer(pool = 0, { root = '/h/', bind = '', port = 80 } 
   const settings = { domain: rules.domain, http: { bind, port }, https } as unknown as Settings
   return (instances: readonly Instance[]): ConfigImage => {
     const operator = { frontends: false, sorry: false }
-    const context = makeContext(plan(instances), { settings, files, certificates, operator, spares: spareNames(pool) })
+    const context = makeContext(plan(instances), {
+      ...{ settings, files, certificates, operator, public: undefined, spares: spareNames(pool) },
+    })
     const texts = templates.render(context).map(({ name, text }): [string, string] => [`${root}${name}`, text])
     return new Map([[`${root}haproxy.cfg`, BASE], ...texts])
   }

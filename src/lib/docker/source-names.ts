@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
-import type { Endpoint } from '../../lib/docker/endpoint.js'
-import { HostlerError } from '../../lib/errors.js'
+import { HostlerError } from '../errors.js'
+import type { Endpoint } from './endpoint.js'
 
 /**
  * One name per endpoint: `docker` for a single one, else `docker@HOST` or `docker@FILE`, longer where that is not unique.
