@@ -107,6 +107,19 @@ program
     await status(settings, { json: json === true }, print)
   })
 program
+  .command('password')
+  .description('read a password from standard input and print its line end for the users file (deploy.usersFile)')
+  .action(async () => {
+    const [{ text }, { hashPassword }] = await Promise.all([
+      import('node:stream/consumers'),
+      import('./lifecycle/deploy/passwords.js'),
+    ])
+    if (process.stdin.isTTY) process.stderr.write('Type the password, Enter, then Ctrl-D: ')
+    const password = (await text(process.stdin)).replace(/\r?\n$/, '')
+    if (password === '') throw new HostlerError('USAGE', 'no password was given on standard input')
+    print(`${await hashPassword(password)}\n`)
+  })
+program
   .command('config')
   .description('the settings in force and where each came from; secrets are masked')
   .action(async () => {

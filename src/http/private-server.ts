@@ -27,6 +27,8 @@ export interface PrivateServerOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number
   readonly limits?: Partial<ClientLimits>
+  /** More that is served, calls that change something among it. */
+  readonly routes?: readonly ((app: FastifyInstance) => void)[]
 }
 
 /** How long a client may dawdle, and how many there may be. */
@@ -48,19 +50,22 @@ const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
 }
 
-/** The private port: health, readiness, metrics, state, and a page for people. It changes nothing. */
+/** The private port: health, readiness, metrics, state, a page for people, and whatever `routes` adds. */
 export function createPrivateServer(options: PrivateServerOptions): PrivateServer {
   const app = createApp(options)
   addErrors(app, options.log)
   addHostCheck(app, [options.listen.host, ...(options.hosts ?? [])])
   addRequestLog(app, options.log)
   addStateRoutes(app, { state: options.state, metrics: options.metrics, now: options.now ?? Date.now })
+  for (const add of options.routes ?? []) add(app)
   return {
     app,
     start: () => listen(app, options.listen),
     stop: () => app.close(),
   }
 }
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'] as const
 
 function createApp({ limits }: PrivateServerOptions): FastifyInstance {
   const { headersMs, requestMs, idleMs, connections } = { ...LIMITS, ...limits }
@@ -78,9 +83,16 @@ function createApp({ limits }: PrivateServerOptions): FastifyInstance {
       connectionsCheckingInterval: Math.max(50, Math.floor(headersMs / 2)),
     },
     clientErrorHandler: refuseClient,
+    routerOptions: { ignoreTrailingSlash: true },
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
   })
   app.server.maxConnections = connections
+  // Whatever it calls itself: `curl -d` says that it sends a form. Nothing else than JSON is understood here.
+  app.removeAllContentTypeParsers()
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) =>
+    body === '' ? done(null, undefined) : parse(request, body as string, done),
+  )
   return app
 }
 
@@ -93,10 +105,13 @@ function addErrors(app: FastifyInstance, log: Logger): void {
   })
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? ''
-    if (app.hasRoute({ method: 'GET', url: path })) {
-      return sendProblem(reply.header('allow', 'GET, HEAD'), problem(405, 'This address can only be read.'))
+    const allowed = METHODS.filter(
+      (method) => app.findRoute({ method, url: path }) !== null || app.hasRoute({ method, url: path }),
+    )
+    if (allowed.length > 0) {
+      return sendProblem(reply.header('allow', allowed.join(', ')), problem(405, `It takes ${allowed.join(', ')}.`))
     }
-    return sendProblem(reply, problem(404, 'Known are /, /healthz, /readyz, /metrics and /api/state.'))
+    return sendProblem(reply, problem(404, 'Nothing is here. / shows the state, /api/openapi.json what else there is.'))
   })
 }
 

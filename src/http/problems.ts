@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { FastifyReply } from 'fastify'
-import { codeOf } from '../lib/errors.js'
+import { codeOf, HostlerError, messageOf } from '../lib/errors.js'
 
 /**
  * Every error that a client can get, as a problem (RFC 9457). The one place that knows HTTP status codes of errors: what
@@ -16,13 +16,37 @@ const PROBLEM_TYPE = 'application/problem+json'
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not found',
   405: 'Method not allowed',
   408: 'Request timeout',
+  409: 'Conflict',
   413: 'Content too large',
+  422: 'Unprocessable content',
+  429: 'Too many requests',
   431: 'Header fields too large',
   500: 'Internal error',
+  502: 'Bad gateway',
+  503: 'Service unavailable',
+  504: 'Gateway timeout',
+}
+
+/** Errors of ours whose message is meant for the client, by their code. */
+const STATUSES: Readonly<Record<string, number>> = {
+  'no-such-workload': 404,
+  'no-such-image': 422,
+  'no-such-network': 422,
+  'name-in-use': 409,
+  refused: 422,
+  unreachable: 503,
+  DEPLOY_CONFLICT: 409,
+  DEPLOY_REFUSED: 422,
+  NO_RUNTIME: 409,
+  NO_SUCH_GROUP: 404,
+  AMBIGUOUS: 409,
+  WAKE_FAILED: 502,
+  WAKE_TIMEOUT: 504,
 }
 
 export const problem = (status: number, detail?: string): Problem => ({
@@ -33,6 +57,8 @@ export const problem = (status: number, detail?: string): Problem => ({
 
 /** What an error that was thrown on the way to an answer means to the client. */
 export function problemOf(error: unknown): Problem {
+  const known = error instanceof HostlerError ? STATUSES[error.code] : undefined
+  if (known !== undefined) return problem(known, messageOf(error))
   const status = typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500
   if (status < 400 || status > 499 || !(error instanceof Error)) return problem(500, 'The log says what went wrong.')
   return problem(status, error.message)
