@@ -1,4 +1,5 @@
 import { didYouMean } from '../lib/nearest.js'
+import { isRestartable } from './dependencies.js'
 import type { Instance } from './instance.js'
 import {
   type Complaint,
@@ -281,7 +282,10 @@ class LabelReader {
     const maxAgeMs = get('max-age', readDuration)
     const veto = get('veto', (text) => readHealthCheck(text, own))
     return {
-      wake: (get('wake', readBoolean) ?? sleep.wake) && sleep.sources.includes(this.instance.source),
+      wake:
+        (get('wake', readBoolean) ?? sleep.wake) &&
+        sleep.sources.includes(this.instance.source) &&
+        isRestartable(this.instance),
       idleMs: get('idle', readDuration) ?? sleep.idleMs,
       onIdle: get('on-idle', readWord('stop', 'pause', 'remove')) ?? sleep.onIdle,
       group: get('group', readName) ?? this.stack,
