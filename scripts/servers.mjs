@@ -10,6 +10,8 @@ export const SERVERS = {
   docker: { program: 'docker', package: 'docker.io' },
   busybox: { program: 'busybox', package: 'busybox-static' },
   podman: { program: 'podman', package: 'podman' },
+  // Podman is content with another network stack too, which reads none of the networks that the tests write.
+  netavark: { program: 'netavark', package: 'netavark' },
   'docker-compose': { program: 'docker-compose', package: 'docker-compose' },
   debootstrap: { program: 'debootstrap', package: 'debootstrap' },
   openssl: { program: 'openssl', package: 'openssl' },
@@ -20,7 +22,7 @@ const BENCH_TOOLS = { wrk: { program: 'wrk', package: 'wrk' } }
 
 const toolOf = (name) => SERVERS[name] ?? BENCH_TOOLS[name]
 
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/lib/podman', '/usr/libexec/podman']
 
 export function findProgram(name) {
   const folders = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_FOLDERS]

@@ -11,7 +11,7 @@ import { dockerSource, type Followed, follow, list, listed } from './docker-sour
 
 const LABELS = { 'hostler.port': '80' }
 
-describeWith(['podman', 'busybox'], 'the docker source on Podman', () => {
+describeWith(['podman', 'netavark', 'busybox'], 'the docker source on Podman', () => {
   let engine: TestPodman
   let followed: Followed | undefined
   beforeAll(async () => {

@@ -111,6 +111,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 [network]
+network_backend = "netavark"
 network_config_dir = "${join(folder, 'net')}"
 `,
   )
