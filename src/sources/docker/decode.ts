@@ -1,6 +1,7 @@
-import type { InstanceHealth, InstanceState } from '../../model/instance.js'
+import { type Fields, fields, items, string, strings } from '../../lib/docker/fields.js'
+import { readHealth, readName, readState, readStopTimeout } from '../../lib/docker/words.js'
+import type { InstanceHealth } from '../../model/instance.js'
 import { type Container, type ContainerAddress, isUp } from './container.js'
-import { type Fields, fields, items, string, strings } from './fields.js'
 import { inspectedPorts, listedPorts } from './ports.js'
 import { signalNumber } from './stopping.js'
 
@@ -57,43 +58,6 @@ export function fromInspect(value: unknown): Container | undefined {
 }
 
 const SIGTERM = 15
-const DEFAULT_STOP_MS = 10_000
-
-/** Podman says 0 where nothing was chosen. */
-function readStopTimeout(config: Fields): number {
-  const seconds = config['StopTimeout']
-  return typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : DEFAULT_STOP_MS
-}
-
-/** A linked container has more names, like `/other/alias`. */
-function readName(id: string, names: readonly unknown[]): string {
-  const own = names.map(string).find((name) => name !== '' && !name.slice(1).includes('/'))
-  return own?.replace(/^\//, '') || id.slice(0, 12)
-}
-
-const STATES: Readonly<Record<string, InstanceState>> = {
-  running: 'running',
-  paused: 'paused',
-  restarting: 'restarting',
-  stopping: 'stopping',
-}
-
-function readState(value: unknown): InstanceState {
-  const word = string(value)
-  return Object.hasOwn(STATES, word) ? (STATES[word] ?? 'stopped') : 'stopped'
-}
-
-const HEALTHS: Readonly<Record<string, InstanceHealth>> = {
-  starting: 'starting',
-  healthy: 'healthy',
-  unhealthy: 'unhealthy',
-}
-
-function readHealth(value: unknown): InstanceHealth | undefined {
-  const word = string(value)
-  return Object.hasOwn(HEALTHS, word) ? HEALTHS[word] : undefined
-}
-
 /** `Up 3 seconds (health: starting)`, `Up 2 minutes (healthy)`. */
 function healthInStatus(value: unknown): InstanceHealth {
   const word = /\((?:health: )?(starting|healthy|unhealthy)\)$/.exec(string(value))?.[1]

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino'
 import { createBackoff } from '../../lib/backoff.js'
 import type { Clock } from '../../lib/clock.js'
+import { type EngineEvent, parseEvent } from '../../lib/docker/events.js'
+import { readLines } from '../../lib/docker/lines.js'
 import { HostlerError } from '../../lib/errors.js'
 import type { Instance } from '../../model/instance.js'
 import type { SourceEvents } from '../source.js'
 import type { EngineClient } from './client.js'
-import { type EngineEvent, parseEvent } from './events.js'
-import { readLines } from './lines.js'
 import type { Tracker } from './tracker.js'
 
 export interface FollowDeps {

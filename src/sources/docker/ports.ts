@@ -1,5 +1,5 @@
+import { type Fields, fields, items, portNumber, string } from '../../lib/docker/fields.js'
 import type { Binding, ContainerPort } from './container.js'
-import { type Fields, fields, items, portNumber, string } from './fields.js'
 
 /** `Ports` of a list entry: `[{ IP, PrivatePort, PublicPort, Type }]`. */
 export function listedPorts(value: unknown, up: boolean): ContainerPort[] {

@@ -1,4 +1,4 @@
-import { HostlerError } from '../../lib/errors.js'
+import { HostlerError } from '../errors.js'
 
 /**
  * Reads a JSON array of objects piece by piece: a list of ten thousand containers is more than ten megabytes, of which

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import { createDockerode } from '../../lib/docker/dockerode.js'
-import type { Endpoint } from '../../lib/docker/endpoint.js'
-import { HostlerError } from '../../lib/errors.js'
-import { printable } from '../../lib/printable.js'
+import { HostlerError } from '../errors.js'
+import { printable } from '../printable.js'
+import { createDockerode } from './dockerode.js'
+import type { Endpoint } from './endpoint.js'
 
 /**
  * GET requests through dockerode's modem, always as a stream: its own reading of answers has no bound, turns broken

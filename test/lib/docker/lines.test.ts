@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { readLines } from '../../../src/sources/docker/lines.js'
+import { readLines } from '../../../src/lib/docker/lines.js'
 
 async function linesOf(chunks: readonly Buffer[], maxLength = 1000): Promise<(string | undefined)[]> {
   const stream = (async function* () {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { createArrayReader } from '../../../src/lib/docker/array-stream.js'
 import { codeOf } from '../../../src/lib/errors.js'
-import { createArrayReader } from '../../../src/sources/docker/array-stream.js'
 
 function read(chunks: readonly Buffer[], maxItemBytes = 1000): unknown[] {
   const items: unknown[] = []

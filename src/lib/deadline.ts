@@ -1,4 +1,4 @@
-import { HostlerError } from '../../lib/errors.js'
+import { HostlerError } from './errors.js'
 
 /**
  * Runs `work` with a signal that fires when `signal` does or after `timeoutMs`, and rejects at that moment even if
