@@ -7,17 +7,7 @@ import { culpritsOf, parseMessages, summarise } from './checker-messages.js'
 import { createFingerprint } from './fingerprint.js'
 import type { ReloadResult } from './master-socket.js'
 import type { Mover } from './runtime/mover.js'
-import { readImage } from './runtime/read-image.js'
-
-/** What HAProxy reads when it loads its configuration. */
-export interface LoadedFiles {
-  /** Passed with `-f`, in this order. */
-  readonly configs: readonly string[]
-  /** What those refer to: maps, certificates, error files. Missing ones count too. */
-  readonly others: readonly string[]
-  /** Those of the others that are certificates. */
-  readonly certificates: readonly string[]
-}
+import { type LoadedFiles, readImage } from './runtime/read-image.js'
 
 /** Makes the running HAProxy load its files, whichever way leads to it. */
 export interface Loader {
@@ -27,6 +17,11 @@ export interface Loader {
   isUp(): boolean
   /** Starts it where that is ours to do and it does not run, else reloads it. */
   load(signal: AbortSignal): Promise<ReloadResult & { readonly how: 'start' | 'reload' }>
+  /**
+   * The process that takes new connections, or is about to because somebody reloads now; absent where nobody can be asked,
+   * undefined when there is none.
+   */
+  serving?(signal: AbortSignal): Promise<number | undefined>
   stop(): Promise<void>
   describe(): Record<string, string | number | boolean>
 }
@@ -69,6 +64,8 @@ export function createDriver(inputs: DriverInputs): Driver {
   const fingerprint = createFingerprint()
   let loaded: string | undefined
   let accepted: string | undefined
+  /** The files of the last set that was published; undefined before there was one. */
+  let onDisk: LoadedFiles | undefined
   /** What HAProxy runs with by single steps but would not load. */
   let defect: { identity: string; error: LoadRefused } | undefined
   let verifying: Promise<void> | undefined
@@ -96,7 +93,7 @@ export function createDriver(inputs: DriverInputs): Driver {
   ): Promise<boolean> {
     if (mover === undefined || !loader.isUp() || defect !== undefined) return false
     const { image, roles } = await readImage(files, staged)
-    return 'steps' in (await mover.plan(image, roles, signal))
+    return 'steps' in (await mover.plan({ image, roles, onDisk }, signal))
   }
 
   async function checkWhole(
@@ -125,6 +122,7 @@ export function createDriver(inputs: DriverInputs): Driver {
 
   async function applyNow(signal: AbortSignal, newer: AbortSignal): Promise<Applied> {
     const files = inputs.files()
+    onDisk = files
     const wanted = await identify(files)
     if (defect?.identity === wanted) throw defect.error
     defect = undefined
@@ -151,7 +149,7 @@ export function createDriver(inputs: DriverInputs): Driver {
     if (mover === undefined) return wanted === loaded ? NOTHING : undefined
     const began = clock.elapsed()
     const { image, roles } = await readImage(files)
-    const moved = await mover.move(image, roles, signal)
+    const moved = await mover.move({ image, roles, onDisk: files }, signal)
     if ('unavailable' in moved) return wanted === loaded ? NOTHING : { why: moved.unavailable }
     if ('reload' in moved) return { why: moved.reload }
     loaded = wanted

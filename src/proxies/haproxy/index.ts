@@ -11,12 +11,13 @@ import { createCertificates } from './certificates.js'
 import { createChecker } from './checker.js'
 import { createOptionalChecker } from './checker-elsewhere.js'
 import { createContextMaker, type HaproxyContext } from './context.js'
-import { createDriver, type LoadedFiles } from './driver.js'
+import { createDriver } from './driver.js'
 import { haproxyEnvironment, socketsOf } from './environment.js'
 import { createLoader, isElsewhere } from './loader.js'
 import { fillFromMetadata } from './metadata.js'
 import { createOutputs, isConfig } from './outputs.js'
 import { createMover } from './runtime/mover.js'
+import type { LoadedFiles } from './runtime/read-image.js'
 import { spareNames } from './runtime/spares.js'
 import { certificateFolders, mentionedPaths, operatorSections } from './sections.js'
 
@@ -65,6 +66,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   const life = new AbortController()
   const mover = createMover({
     socket: socketsOf(settings).stats,
+    serving: loader.serving,
     spares: settings.haproxy.spareBackends,
     env: { ...process.env, ...env },
     clock,

@@ -36,6 +36,7 @@ function elsewhere(reloader: Reloader): Loader {
     prepare: async () => undefined,
     isUp: () => true,
     load: async (signal) => ({ ...(await reloader.reload(signal)), how: 'reload' }),
+    ...(reloader.serving && { serving: reloader.serving }),
     stop: async () => undefined,
     describe: () => reloader.describe(),
   }
@@ -59,7 +60,9 @@ function supervised(settings: Settings, { env, configs, ports, log, clock }: Loa
   return {
     async prepare(signal) {
       version = (await haproxyVersion(bin, signal)).text
-      // One that an earlier run left behind holds the ports for us.
+      // One that an earlier run left behind holds the ports for us, and may have loaded already what lies here. Where it
+      // cannot be taken over, the first load says why.
+      if (await supervisor.adopt(signal).catch(() => false)) return
       const isLeftover = await socket.processes(signal).then(
         () => true,
         () => false,
@@ -73,6 +76,7 @@ function supervised(settings: Settings, { env, configs, ports, log, clock }: Loa
       const { how, reload } = await supervisor.start(signal)
       return { ...reload, how: how === 'started' ? 'start' : 'reload' }
     },
+    serving: async (signal) => (await socket.serving(signal))?.pid,
     stop: () => supervisor.stop(),
     describe: () => ({ ...(version !== '' && { version }), ...supervisor.describe() }),
   }

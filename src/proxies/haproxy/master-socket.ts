@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { type Clock, systemClock } from '../../lib/clock.js'
 import { codeOf, HostlerError } from '../../lib/errors.js'
-import { type Processes, parseProcesses, servingWorker } from './master-socket-processes.js'
+import { type Processes, parseProcesses, servingWorker, type WorkerProcess } from './master-socket-processes.js'
 import { socketTimedOut, socketTooLong, socketUnreachable } from './socket-errors.js'
 
 /** A reload that was made and looked at. `ok: false`: HAProxy refused the files and serves on with those it had. */
@@ -33,8 +33,13 @@ export interface MasterSocket {
   command(text: string, signal: AbortSignal): Promise<string>
   /** The same, to the worker that serves. */
   workerCommand(text: string, signal: AbortSignal): Promise<string>
-  /** Throws as `command` does, and HAPROXY_SOCKET_GARBAGE when what answers is no master. */
+  /** Throws as `command` does, _CLOSED for no reply at all, and HAPROXY_SOCKET_GARBAGE when what answers is no master. */
   processes(signal: AbortSignal): Promise<Processes>
+  /**
+   * The worker that serves, or is about to because somebody reloads now: while the master executes itself anew for that, the
+   * answer is waited for. Undefined when there is none. Throws as `processes` does.
+   */
+  serving(signal: AbortSignal): Promise<WorkerProcess | undefined>
   /**
    * Reloads and returns only when a new worker serves or has failed to. Not to be called twice at once: HAProxy mixes
    * parallel reloads up. Throws HAPROXY_RELOAD_UNVERIFIED when the outcome stayed unknown.
@@ -68,9 +73,10 @@ export function createMasterSocket(path: string, options: MasterSocketOptions): 
     async processes(signal) {
       const reply = await ask('show proc', commandTimeoutMs, signal)
       const processes = parseProcesses(reply)
-      if (processes === undefined) throw notAMaster(path, reply)
-      return processes
+      if (processes !== undefined) return processes
+      throw reply === '' ? closed(path) : notAMaster(path, reply)
     },
+    serving: async (signal) => servingWorker(await processesInPeace({ socket, clock, signal }, REFUSED_MS)),
     reload: (signal) => verifiedReload({ socket, ask, timeoutMs, clock, signal }),
   }
   return socket
@@ -88,7 +94,7 @@ async function verifiedReload(run: ReloadRun): Promise<ReloadResult> {
   const { socket, clock, signal } = run
   const started = clock.elapsed()
   const deadline = started + run.timeoutMs
-  const before = await socket.processes(signal)
+  const before = await processesInPeace(run, Math.min(run.timeoutMs, REFUSED_MS))
   const reply = await poll(run, deadline, () => sendReload(run, deadline))
   const verdict = parseReloadReply(reply)
   if (verdict === undefined && reply.trim() !== '') throw notAMaster(socket.path, reply)
@@ -106,6 +112,31 @@ async function verifiedReload(run: ReloadRun): Promise<ReloadResult> {
     ...(worker !== undefined && { workerPid: worker.pid }),
   }
 }
+
+/** How long a master may refuse before it counts as gone; it does so while it executes itself anew for somebody else. */
+const REFUSED_MS = 5000
+
+/** A socket that is not there at all is not waited for. */
+async function processesInPeace(
+  { socket, clock, signal }: Pick<ReloadRun, 'socket' | 'clock' | 'signal'>,
+  timeoutMs: number,
+): Promise<Processes> {
+  const deadline = clock.elapsed() + timeoutMs
+  for (;;) {
+    try {
+      return await socket.processes(signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isBusy(error) || clock.elapsed() + FIRST_POLL_MS > deadline) throw error
+    }
+    await clock.sleep(FIRST_POLL_MS, signal)
+  }
+}
+
+/** Refused, reset, or closed without a word: as a master does that executes itself anew. */
+const isBusy = (error: unknown): boolean =>
+  codeOf(error) === 'HAPROXY_SOCKET_CLOSED' ||
+  (error instanceof Error && ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(codeOf(error.cause) ?? ''))
 
 /** Undefined when the master did not take the command now and may be asked again. */
 async function sendReload({ ask, clock, signal }: ReloadRun, deadline: number): Promise<string | undefined> {
@@ -181,11 +212,17 @@ async function exchange({ path, text, timeoutMs, maxReplyBytes, signal }: Exchan
   }
 }
 
+function closed(path: string): HostlerError {
+  return new HostlerError(
+    'HAPROXY_SOCKET_CLOSED',
+    `HAProxy's master closed the connection at ${path} and said nothing. Is it the socket that \`-S\` opened, and does that HAProxy run?`,
+  )
+}
+
 function notAMaster(path: string, reply: string): HostlerError {
-  const start = printable(reply).slice(0, 120)
   return new HostlerError(
     'HAPROXY_SOCKET_GARBAGE',
-    `What answers at ${path} does not speak as HAProxy's master (${start === '' ? 'an empty reply' : `"${start}"`}). Is it the socket that \`-S\` opened, with level admin, and not a stats socket?`,
+    `What answers at ${path} does not speak as HAProxy's master ("${printable(reply).slice(0, 120)}"). Is it the socket that \`-S\` opened, with level admin, and not a stats socket?`,
   )
 }
 

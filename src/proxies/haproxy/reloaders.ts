@@ -12,6 +12,8 @@ import { createTurns } from './supervisor-turns.js'
 export interface Reloader {
   /** `ok: false`: HAProxy refused and serves what it had. Throws when that could not be told, or HAProxy not be reached. */
   reload(signal: AbortSignal): Promise<ReloadResult>
+  /** As `Loader.serving`. */
+  serving?(signal: AbortSignal): Promise<number | undefined>
   /** For `hostler status`. */
   describe(): Record<string, string | number | boolean>
 }
@@ -43,6 +45,7 @@ export function createSocketReloader(socket: MasterSocket): Reloader {
       workerPid = result.workerPid
       return result
     },
+    serving: async (signal) => (await socket.serving(signal))?.pid,
     describe: () => ({ reloads: 'socket', socket: socket.path, ...(workerPid !== undefined && { worker: workerPid }) }),
   })
 }

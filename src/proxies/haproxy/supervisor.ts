@@ -6,7 +6,7 @@ import type { Logger } from '../../lib/logger.js'
 import { createMasterSocket, type MasterSocket, type ReloadResult } from './master-socket.js'
 import { endProcess } from './supervisor-end.js'
 import { launchHaproxy, OUTPUT_LAG_MS } from './supervisor-launch.js'
-import { assertPortsFree, findLeftover, type Port } from './supervisor-leftover.js'
+import { assertPortsFree, findLeftover, type Leftover, type Port } from './supervisor-leftover.js'
 import { createOutput, type HaproxyOutput } from './supervisor-output.js'
 import { adoptProcess, type HaproxyProcess } from './supervisor-process.js'
 import { createTurns, linkedSignal } from './supervisor-turns.js'
@@ -31,6 +31,11 @@ export interface Supervisor {
    * HAPROXY_MISSING, HAPROXY_LEFTOVER, HAPROXY_PORT_TAKEN.
    */
   start(signal: AbortSignal): Promise<StartResult>
+  /**
+   * Looks after a HAProxy that an earlier Hostler left behind and that runs as we would start it; it is not reloaded.
+   * @returns whether there is one. Throws HAPROXY_LEFTOVER.
+   */
+  adopt(signal: AbortSignal): Promise<boolean>
   /** Makes it load its files anew, whatever that takes: a reload, a start when it is down, a restart when arguments changed. */
   reload(signal: AbortSignal): Promise<ReloadResult>
   /** Starts a second HAProxy beside the first, then lets the first finish its connections. New connections never fail. */
@@ -105,6 +110,14 @@ class SupervisedHaproxy implements Supervisor {
     return this.#inTurn(signal, (linked) => this.#startNow(linked))
   }
 
+  adopt(signal: AbortSignal): Promise<boolean> {
+    return this.#inTurn(signal, async (linked) => {
+      const leftover = this.#current === undefined ? await this.#leftover(linked) : undefined
+      if (leftover?.remedy === 'adopt') this.#takeOver(leftover, (await this.#socket.serving(linked))?.pid)
+      return this.#current !== undefined
+    })
+  }
+
   reload(signal: AbortSignal): Promise<ReloadResult> {
     return this.#inTurn(signal, async (linked) => {
       if (this.#current === undefined) return (await this.#startNow(linked)).reload
@@ -154,21 +167,25 @@ class SupervisedHaproxy implements Supervisor {
 
   async #startNow(signal: AbortSignal): Promise<StartResult> {
     if (this.#current !== undefined) return { how: 'started', reload: await this.#reloadCurrent(signal) }
-    const leftover = await findLeftover(
-      this.#socket,
-      { args: this.#arguments(), env: this.#options.env(), clock: this.#clock },
-      signal,
-    )
+    const leftover = await this.#leftover(signal)
     if (leftover === undefined) {
       await assertPortsFree(this.#wantedPorts(), this.#clock, signal)
       return { how: 'started', reload: await this.#launch(signal) }
     }
-    const { pid, remedy } = leftover
+    this.#takeOver(leftover)
+    if (leftover.remedy === 'adopt') return { how: 'adopted', reload: await this.#reloadCurrent(signal) }
+    return { how: 'replaced', reload: await this.#replace(signal) }
+  }
+
+  #leftover(signal: AbortSignal): Promise<Leftover | undefined> {
+    const wanted = { args: this.#arguments(), env: this.#options.env(), clock: this.#clock }
+    return findLeftover(this.#socket, wanted, signal)
+  }
+
+  #takeOver({ pid, remedy }: Leftover, workerPid?: number): void {
     this.#options.log.warn({ pid, remedy }, 'found a HAProxy that an earlier run left behind; taking it over')
     this.#ports = undefined
-    this.#follow(adoptProcess(pid, remedy === 'adopt' ? this.#arguments() : [], this.#clock))
-    if (remedy === 'adopt') return { how: 'adopted', reload: await this.#reloadCurrent(signal) }
-    return { how: 'replaced', reload: await this.#replace(signal) }
+    this.#follow(adoptProcess(pid, remedy === 'adopt' ? this.#arguments() : [], this.#clock), workerPid)
   }
 
   async #launch(signal: AbortSignal): Promise<ReloadResult> {

@@ -83,7 +83,25 @@ describe('master socket against hostile answers', () => {
   test('a stats socket, garbage and nothing at all are no master', async () => {
     for (const text of ["Unknown command: 'show', but maybe one of the following ones\n", '\0\x01\xff', '']) {
       const socket = createMasterSocket(await double((_, client) => client.end(text)), { timeoutMs: 1000 })
-      await expect(socket.processes(signal)).rejects.toMatchObject({ code: 'HAPROXY_SOCKET_GARBAGE' })
+      const code = text === '' ? 'HAPROXY_SOCKET_CLOSED' : 'HAPROXY_SOCKET_GARBAGE'
+      await expect(socket.processes(signal)).rejects.toMatchObject({ code })
+    }
+  })
+
+  test('one that executes itself anew for somebody else is waited for, before a reload of ours and to learn who serves', async () => {
+    for (const busy of [(socket: Socket) => void socket.destroy(), (socket: Socket) => void socket.end()]) {
+      let asked = 0
+      let reloads = 0
+      const path = await double((command, socket) => {
+        asked += 1
+        if (asked < 5) return busy(socket)
+        if (command === 'reload') reloads += 1
+        socket.end(command === 'reload' ? '' : proc(reloads, 0, 11 + reloads))
+      })
+      const socket = createMasterSocket(path, { timeoutMs: 5000 })
+      expect(await socket.serving(signal)).toMatchObject({ pid: 11 })
+      asked = 0
+      expect(await socket.reload(signal)).toMatchObject({ ok: true, workerPid: 12 })
     }
   })
 

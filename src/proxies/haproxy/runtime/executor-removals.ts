@@ -4,7 +4,8 @@ import type { Logger } from '../../../lib/logger.js'
 import { type CommandKind, judge } from './replies.js'
 import type { Reply, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
-import { parseInfo } from './state-dumps.js'
+import { ASK_INFO, parseInfo } from './state-dumps.js'
+import { isSameWorker, type WorkerKey } from './types.js'
 
 /** What takes no new requests and is deleted when its last connection has gone. */
 export interface PendingRemoval {
@@ -13,7 +14,7 @@ export interface PendingRemoval {
   /** Of kind server. */
   readonly server?: string
   /** The worker that has it: another one knows nothing of this removal. */
-  readonly pid: number
+  readonly worker: WorkerKey
   /** Milliseconds since the epoch. */
   readonly since: number
 }
@@ -115,8 +116,10 @@ async function attempt(options: RemovalOptions, pending: Map<string, PendingRemo
   const { socket, log, signal } = options
   try {
     await socket.session(async (session) => {
-      const { pid } = parseInfo(await session.ask('show info'))
-      for (const [name, removal] of pending) if (removal.pid !== pid) forget(name, removal, 'the worker was replaced')
+      const worker = parseInfo(await session.ask(ASK_INFO))
+      for (const [name, removal] of pending) {
+        if (!isSameWorker(removal.worker, worker)) forget(name, removal, 'the worker was replaced')
+      }
       const asked = [...pending]
       const replies = await session.askAll(asked.map(([, removal]) => deletion(removal)))
       for (const [i, [name, removal]] of asked.entries()) {

@@ -84,7 +84,7 @@ async function removeWhenUnused(what: Pick<PendingRemoval, 'kind' | 'backend' | 
   const answer = deleted(what.kind, reply)
   if (answer === 'later') {
     const since = removals.pending.get(removalName(what))?.since ?? clock.now()
-    removals.begin({ ...what, pid: worker.pid, since })
+    removals.begin({ ...what, worker, since })
   } else if (answer === 'yes') removals.cancel(removalName(what))
   else verified(`del-${what.kind}`, reply)
 }

@@ -16,18 +16,18 @@ import {
 } from './executor-servers.js'
 import type { RuntimeSocket } from './socket.js'
 import { readWorker } from './state.js'
-import { parseInfo } from './state-dumps.js'
-import type { Step } from './types.js'
+import { ASK_INFO, parseInfo } from './state-dumps.js'
+import { isSameWorker, type Step, type WorkerKey } from './types.js'
 
 export interface RunResult {
   readonly done: number
   /** The worker that did it, which is still the one that serves; undefined when there was nothing to do. */
-  readonly pid?: number
+  readonly worker?: WorkerKey
 }
 
 export interface RunOptions {
   /** The worker that the steps were planned for; with another one nothing is done. */
-  readonly pid?: number
+  readonly worker?: WorkerKey
 }
 
 export interface Executor {
@@ -59,17 +59,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const removals = createRemovals({ giveUpAfterMs: 24 * HOUR_MS, ...options })
   return {
     describe: () => [...removals.pending.values()],
-    async run(steps, signal, { pid } = {}) {
+    async run(steps, signal, { worker: planned } = {}) {
       if (steps.length === 0) return { done: 0 }
       const ran = await socket.session(async (session) => {
-        const worker = parseInfo(await session.ask('show info'))
-        if (worker.stopping || (pid !== undefined && pid !== worker.pid)) throw replaced(socket.path, 0)
+        const worker = parseInfo(await session.ask(ASK_INFO))
+        if (worker.stopping || (planned && !isSameWorker(planned, worker))) throw replaced(socket.path, 0)
         await runAll(steps, { session, worker, removals, clock, log, signal })
-        return worker.pid
+        return worker
       }, signal)
       const now = await readWorker(socket, signal)
-      if (now.pid !== ran) throw replaced(socket.path, steps.length)
-      return { done: steps.length, pid: ran }
+      if (!isSameWorker(now, ran)) throw replaced(socket.path, steps.length)
+      return { done: steps.length, worker: ran }
     },
   }
 }

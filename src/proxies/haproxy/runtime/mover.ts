@@ -1,15 +1,17 @@
 import { existsSync } from 'node:fs'
 import type { Clock } from '../../../lib/clock.js'
-import { messageOf } from '../../../lib/errors.js'
+import { codeOf, messageOf } from '../../../lib/errors.js'
 import type { Logger } from '../../../lib/logger.js'
 import { createExecutor, nameOf } from './executor.js'
 import type { FileRoles } from './image.js'
 import { createChangePlanner } from './planner.js'
 import { mapsInUse } from './planner-maps.js'
+import type { LoadedFiles } from './read-image.js'
+import { recognise } from './recognise.js'
 import { createRuntimeSocket } from './socket.js'
 import { NOTHING_SINCE_LOAD, type SpareState, shouldRefill } from './spares.js'
-import { readRunning } from './state.js'
-import type { ChangePlan, ConfigImage } from './types.js'
+import { readRunning, readWorker } from './state.js'
+import { type ChangePlan, type ConfigImage, isSameWorker, type Step, type WorkerKey } from './types.js'
 
 /**
  * Moves the running HAProxy to what the files say by its runtime API, wherever that gives the same result as loading
@@ -20,15 +22,23 @@ export interface Mover {
   /** HAProxy has just loaded these files; `worker` is the process that did, where that is known. */
   loaded(image: ConfigImage, worker: number | undefined): void
   /** What `move` would do. */
-  plan(image: ConfigImage, roles: FileRoles, signal: AbortSignal): Promise<MovePlan>
+  plan(target: Target, signal: AbortSignal): Promise<MovePlan>
   /** @returns how many steps were done; or why HAProxy has to load the files instead; or why nobody can tell */
-  move(image: ConfigImage, roles: FileRoles, signal: AbortSignal): Promise<Moved>
+  move(target: Target, signal: AbortSignal): Promise<Moved>
   /** Whether to reload only to have all spare backends again. */
   wantsRefill(): boolean
   describe(): Record<string, string | number | boolean>
 }
 
-export type Moved = { readonly steps: number } | { readonly reload: string } | { readonly unavailable: string }
+/** Where to move. */
+export interface Target {
+  readonly image: ConfigImage
+  readonly roles: FileRoles
+  /** The files that lie on disk now: those of the image, or of the one before when it is only staged. */
+  readonly onDisk: LoadedFiles | undefined
+}
+
+export type Moved = { readonly steps: number } | Refusal
 
 /** A plan, or why there can be none: HAProxy's runtime API is not there or does not answer. */
 export type MovePlan = ChangePlan | { readonly unavailable: string }
@@ -36,6 +46,11 @@ export type MovePlan = ChangePlan | { readonly unavailable: string }
 export interface MoverInputs {
   /** Path of the stats socket. */
   readonly socket: string
+  /**
+   * The process that serves, or is about to because somebody reloads now, as HAProxy's master tells it; absent where no
+   * master can be asked. The stats socket alone does not tell of a reload before it is over.
+   */
+  readonly serving?: ((signal: AbortSignal) => Promise<number | undefined>) | undefined
   /** How many spare backends a load makes. */
   readonly spares: number
   readonly env: Readonly<Record<string, string | undefined>>
@@ -48,19 +63,25 @@ export interface MoverInputs {
 /** How long nothing must have changed before HAProxy is reloaded only for its spares. */
 const QUIET_MS = 60_000
 
+const REPLACED = 'somebody else has reloaded HAProxy'
+/** How often a change is made again that a reload took away. */
+const MAX_TRIES = 3
+/** How long a worker that the master tells of may take until it serves. */
+const [ARRIVAL_TRIES, ARRIVAL_RETRY_MS] = [200, 10]
+
 export function createMover(inputs: MoverInputs): Mover {
   const { clock, log } = inputs
   const socket = createRuntimeSocket(inputs.socket)
   const executor = createExecutor({ socket, clock, log, signal: inputs.signal })
   const planChange = createChangePlanner({ env: inputs.env })
-  let base: { image: ConfigImage; worker: number | undefined } | undefined
+  /** What the worker has loaded. Of one that was just loaded only the process may be known, or nothing. */
+  let base: { readonly image: ConfigImage; readonly worker: WorkerKey | undefined } | undefined
   let spares: SpareState = NOTHING_SINCE_LOAD
   let lastChange = clock.elapsed()
   let toldAbsence = false
 
   /** Why nothing can be changed at run time at all. */
   function obstacle(): string | undefined {
-    if (base === undefined) return 'what HAProxy has loaded is not known'
     if (existsSync(inputs.socket)) return undefined
     if (!toldAbsence)
       log.warn({ socket: inputs.socket }, 'HAProxy has no stats socket here, so every change is a reload')
@@ -68,54 +89,105 @@ export function createMover(inputs: MoverInputs): Mover {
     return `there is no stats socket at ${inputs.socket}`
   }
 
-  async function prepare(image: ConfigImage, roles: FileRoles, signal: AbortSignal): Promise<Prepared> {
+  async function prepare({ image, roles, onDisk }: Target, signal: AbortSignal): Promise<Prepared | Refusal> {
     const problem = obstacle()
-    if (problem !== undefined || base === undefined) return { plan: { unavailable: problem ?? '' } }
-    const known = base
+    if (problem !== undefined) return { unavailable: problem }
     try {
+      const worker = await readWorker(socket, signal)
+      const known = await loadedBy(worker, onDisk)
+      if ('reload' in known) return known
       const running = await readRunning(socket, { maps: mapsInUse(known.image, roles, inputs.env), clock }, signal)
-      base = { image: known.image, worker: known.worker ?? running.pid }
-      if (running.pid !== base.worker) return { plan: { reload: 'somebody else has reloaded HAProxy' } }
+      if (!isSameWorker(running, worker)) return { reload: REPLACED }
       const leaving = new Set(executor.describe().map(({ backend, server }) => `${backend}/${server ?? ''}`))
-      const files = { loaded: known.image, wanted: image, running, files: roles, spares, leaving }
-      return { ...planChange(files), pid: running.pid }
+      const change = planChange({ loaded: known.image, wanted: image, running, files: roles, spares, leaving })
+      return 'reload' in change.plan ? change.plan : { steps: change.plan.steps, spares: change.spares, worker }
     } catch (error) {
       signal.throwIfAborted()
-      return { plan: { unavailable: messageOf(error) } }
+      return { unavailable: messageOf(error) }
     }
   }
 
-  async function move(image: ConfigImage, roles: FileRoles, signal: AbortSignal): Promise<Moved> {
-    const { plan, spares: next = spares, pid } = await prepare(image, roles, signal)
-    if (!('steps' in plan)) return plan
+  /** Another worker than the one that was loaded by us may all the same have read what we know. */
+  async function loadedBy(
+    worker: WorkerKey,
+    onDisk: LoadedFiles | undefined,
+  ): Promise<{ image: ConfigImage } | { reload: string }> {
+    if (base !== undefined && isSameWorker(base.worker ?? worker, worker)) {
+      base = { image: base.image, worker }
+      return base
+    }
+    const image = onDisk && (await recognise(worker, onDisk))
+    if (image === undefined) {
+      return { reload: base === undefined ? 'what HAProxy has loaded is not known' : REPLACED }
+    }
+    log.info({ worker: worker.pid }, 'this HAProxy has loaded the files as they are, so it needs no reload')
+    loaded(image, worker)
+    return { image }
+  }
+
+  function loaded(image: ConfigImage, worker: WorkerKey | undefined): void {
+    base = { image, worker }
+    spares = NOTHING_SINCE_LOAD
+    lastChange = clock.elapsed()
+  }
+
+  /** Does it, and makes it again where a reload by somebody else took it away. */
+  async function move(target: Target, signal: AbortSignal): Promise<Moved> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const prepared = await prepare(target, signal)
+      if (!('steps' in prepared)) return prepared
+      const { steps } = prepared
+      const outcome = await perform(prepared, signal)
+      if (outcome === 'lost') continue
+      if (outcome !== 'done') return outcome
+      spares = prepared.spares
+      if (steps.length > 0) lastChange = clock.elapsed()
+      for (const step of steps) log.debug({ step: nameOf(step) }, 'haproxy was changed')
+      return { steps: steps.length }
+    }
+    return { reload: REPLACED }
+  }
+
+  async function perform({ steps, worker }: Prepared, signal: AbortSignal): Promise<'done' | 'lost' | Refusal> {
+    if (steps.length === 0) return 'done'
     try {
-      await executor.run(plan.steps, signal, pid === undefined ? {} : { pid })
+      await executor.run(steps, signal, { worker })
+      return (await isReplaced(worker, signal)) ? 'lost' : 'done'
     } catch (error) {
       signal.throwIfAborted()
+      if (codeOf(error) === 'HAPROXY_WORKER_REPLACED') return 'lost'
       return { reload: messageOf(error) }
     }
-    spares = next
-    if (plan.steps.length > 0) lastChange = clock.elapsed()
-    for (const step of plan.steps) log.debug({ step: nameOf(step) }, 'haproxy was changed')
-    return { steps: plan.steps.length }
+  }
+
+  /**
+   * A worker that is being started may have read the files before they were published, and would take the place of the one
+   * that was changed. One that is started later reads them as they are. Returns once it is clear which one serves.
+   */
+  async function isReplaced(worker: WorkerKey, signal: AbortSignal): Promise<boolean> {
+    if (inputs.serving === undefined) return false
+    for (let tries = 0; tries < ARRIVAL_TRIES; tries++) {
+      if ((await inputs.serving(signal)) === worker.pid) return false
+      if (!isSameWorker(await readWorker(socket, signal), worker)) return true
+      await clock.sleep(ARRIVAL_RETRY_MS, signal)
+    }
+    return true
   }
 
   return {
-    loaded(image, worker) {
-      base = { image, worker }
-      spares = NOTHING_SINCE_LOAD
-      lastChange = clock.elapsed()
-    },
-    plan: async (image, roles, signal) => (await prepare(image, roles, signal)).plan,
+    loaded: (image, pid) => loaded(image, pid === undefined ? undefined : { pid }),
+    plan: prepare,
     move,
     wantsRefill: () => shouldRefill(spares, clock.elapsed(), lastChange, { pool: inputs.spares, quietMs: QUIET_MS }),
     describe: () => ({ spares: inputs.spares, 'spares in use': spares.used.size, leaving: executor.describe().length }),
   }
 }
 
+type Refusal = { readonly reload: string } | { readonly unavailable: string }
+
 interface Prepared {
-  readonly plan: MovePlan
-  readonly spares?: SpareState
-  /** The worker that it was made for. */
-  readonly pid?: number
+  readonly steps: readonly Step[]
+  readonly spares: SpareState
+  /** The one that they were planned for. */
+  readonly worker: WorkerKey
 }

@@ -1,8 +1,19 @@
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from '../../../lib/errors.js'
 import { type FileRoles, keyFileOf } from './image.js'
 import type { ConfigImage } from './types.js'
+
+/** What HAProxy reads when it loads its configuration. */
+export interface LoadedFiles {
+  /** Passed with `-f`, in this order. */
+  readonly configs: readonly string[]
+  /** What those refer to: maps, certificates, error files. Missing ones count too. */
+  readonly others: readonly string[]
+  /** Those of the others that are certificates. */
+  readonly certificates: readonly string[]
+}
 
 /** The files of one load, and what each is to HAProxy. */
 export interface ReadImage {
@@ -16,11 +27,7 @@ export interface ReadImage {
  * @param staged path → where its new content lies, for files that are not in place yet
  */
 export async function readImage(
-  files: {
-    readonly configs: readonly string[]
-    readonly others: readonly string[]
-    readonly certificates: readonly string[]
-  },
+  files: LoadedFiles,
   staged: ReadonlyMap<string, string> = new Map(),
 ): Promise<ReadImage> {
   const read = async (path: string): Promise<readonly [string, string] | undefined> => {
@@ -29,10 +36,7 @@ export async function readImage(
   }
   const configs = await Promise.all(files.configs.map(read))
   const texts = configs.filter((file) => file !== undefined).map(([, text]) => text)
-  const certificates = new Set(files.certificates)
-  const isMentioned = (path: string) => certificates.has(path) || texts.some((text) => text.includes(path))
-  const paths = [...files.others.filter(isMentioned), ...files.certificates.map(keyFileOf)]
-  const others = await Promise.all(paths.map(read))
+  const others = await Promise.all([...othersIn(texts, files), ...files.certificates.map(keyFileOf)].map(read))
   const image = new Map([...configs, ...others].filter((file) => file !== undefined))
   const named = (pattern: (path: string) => RegExp) =>
     [...image.keys()].filter((path) => texts.some((text) => text.includes(path) && pattern(path).test(text)))
@@ -43,6 +47,21 @@ export async function readImage(
     certificates: files.certificates.filter((path) => image.has(path)),
   }
   return { image, roles }
+}
+
+/** The files on disk that an image holds, but key files that are not there: HAProxy does not need them. */
+export async function imagePaths(files: LoadedFiles): Promise<string[]> {
+  const texts = await Promise.all(files.configs.map(textOf))
+  const others = othersIn(
+    texts.filter((text) => text !== undefined),
+    files,
+  )
+  return [...files.configs, ...others, ...files.certificates.map(keyFileOf).filter((path) => existsSync(path))]
+}
+
+function othersIn(texts: readonly string[], files: LoadedFiles): string[] {
+  const certificates = new Set(files.certificates)
+  return files.others.filter((path) => certificates.has(path) || texts.some((text) => text.includes(path)))
 }
 
 const literal = (path: string): string => path.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')

@@ -1,16 +1,18 @@
 import { HostlerError } from '../../../lib/errors.js'
 import { printable } from '../../../lib/printable.js'
 import type { Reply } from './socket.js'
-import type { RunningServer } from './types.js'
+import type { RunningServer, WorkerKey } from './types.js'
 
 /** Readers of what the runtime API dumps. Each throws HAPROXY_STATE_UNREADABLE when one line is not as it should be. */
 
-export interface WorkerIdentity {
+export interface WorkerIdentity extends WorkerKey {
   readonly version: { readonly major: number; readonly minor: number }
-  readonly pid: number
   /** It has been replaced and only finishes what it has. */
   readonly stopping: boolean
 }
+
+/** `float`: the start of the worker is told in microseconds, which tells it from its predecessor. */
+export const ASK_INFO = 'show info float'
 
 /** `show info`: one `Name: value` a line. */
 export function parseInfo(reply: Reply): WorkerIdentity {
@@ -18,7 +20,13 @@ export function parseInfo(reply: Reply): WorkerIdentity {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(fieldOf('Version')) ?? []
   const pid = Number(fieldOf('Pid'))
   if (major === undefined || !(pid > 0)) throw unreadable(reply, reply.text)
-  return { version: { major: Number(major), minor: Number(minor) }, pid, stopping: fieldOf('Stopping') === '1' }
+  const startedAt = Number(fieldOf('Start_time_sec')) * 1000
+  return {
+    version: { major: Number(major), minor: Number(minor) },
+    pid,
+    ...(startedAt > 0 && { startedAt }),
+    stopping: fieldOf('Stopping') === '1',
+  }
 }
 
 /** `show backend`: a heading, then one name a line. */

@@ -3,6 +3,7 @@ import { HostlerError } from '../../../lib/errors.js'
 import type { RuntimeSession, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
 import {
+  ASK_INFO,
   type BackendActivity,
   parseBackends,
   parseInfo,
@@ -11,7 +12,7 @@ import {
   parseStat,
   type WorkerIdentity,
 } from './state-dumps.js'
-import type { Running } from './types.js'
+import { isSameWorker, type Running } from './types.js'
 
 export interface ReadOptions {
   /** Paths as the configuration writes them. */
@@ -30,7 +31,7 @@ export async function readRunning(socket: RuntimeSocket, options: ReadOptions, s
     if (tries > 0) await clock.sleep(RETRY_MS, signal)
     const running = await socket.session((session) => readOnce(session, maps), signal)
     const after = await readWorker(socket, signal)
-    if (after.pid === running.pid && !after.stopping) return running
+    if (isSameWorker(after, running) && !after.stopping) return running
   }
   throw unsteady(socket.path)
 }
@@ -40,7 +41,7 @@ const RETRY_MS = 20
 
 /** The worker that a new connection reaches. */
 export async function readWorker(socket: RuntimeSocket, signal: AbortSignal): Promise<WorkerIdentity> {
-  return parseInfo(await socket.ask('show info', signal))
+  return parseInfo(await socket.ask(ASK_INFO, signal))
 }
 
 /** Traffic by backend, those without servers too. */
@@ -51,12 +52,12 @@ export async function readActivity(socket: RuntimeSocket, signal: AbortSignal): 
 const BACKENDS_AND_SERVERS = 2 + 4
 
 async function readOnce(session: RuntimeSession, paths: readonly string[]): Promise<Running> {
-  const { version, pid } = parseInfo(await session.ask('show info'))
+  const { version, pid, startedAt } = parseInfo(await session.ask(ASK_INFO))
   const backends = parseBackends(await session.ask('show backend'))
   const servers = parseServersState(await session.ask('show servers state'))
   const maps = new Map<string, ReadonlyMap<string, string>>()
   for (const path of paths) maps.set(path, parseMap(await session.ask(commandLine('show', 'map', path))))
-  return { version, pid, backends, servers, maps }
+  return { version, pid, ...(startedAt !== undefined && { startedAt }), backends, servers, maps }
 }
 
 function unsteady(path: string): HostlerError {

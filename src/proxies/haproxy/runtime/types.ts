@@ -3,11 +3,22 @@
  * files say (`Step`), and the verdict that it cannot be moved (`ChangePlan` with a reason to reload).
  */
 
-/** What the running worker answered, read in one go. */
-export interface Running {
-  readonly version: { readonly major: number; readonly minor: number }
-  /** Of the worker that answered: another one next time means that somebody reloaded in between. */
+/** Which worker answered: another one next time means that somebody reloaded in between. */
+export interface WorkerKey {
   readonly pid: number
+  /**
+   * Milliseconds since the epoch, taken before it read its configuration; undefined where HAProxy does not tell. In a
+   * container the same process id comes again with every restart.
+   */
+  readonly startedAt?: number
+}
+
+export const isSameWorker = (a: WorkerKey, b: WorkerKey): boolean =>
+  a.pid === b.pid && (a.startedAt === undefined || b.startedAt === undefined || a.startedAt === b.startedAt)
+
+/** What the running worker answered, read in one go. */
+export interface Running extends WorkerKey {
+  readonly version: { readonly major: number; readonly minor: number }
   /** Every backend that it knows, those without servers too. */
   readonly backends: ReadonlySet<string>
   /** Backend → server → what it is now. */

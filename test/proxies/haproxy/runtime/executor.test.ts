@@ -83,7 +83,7 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
     await until('it is under way', () => rig.app.waiting() === 1)
     await rig.run(removeServer('spare', 'slow'))
     expect(rig.executor.describe()).toEqual([
-      expect.objectContaining({ kind: 'server', backend: 'spare', server: 'slow', pid: expect.any(Number) }),
+      expect.objectContaining({ kind: 'server', backend: 'spare', server: 'slow', worker: expect.anything() }),
     ])
     expect((await rig.get('slow.example')).status).toBe(503)
     expect(await rig.servers('spare')).toEqual(['slow'])
@@ -276,13 +276,16 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
   })
 
   test('nothing is done at another worker than the one that was planned for', async () => {
-    const { pid } = await readRunning(rig.haproxy.socket, { maps: [] }, signal)
+    const { pid, startedAt } = await readRunning(rig.haproxy.socket, { maps: [] }, signal)
+    const worker = { pid, ...(startedAt !== undefined && { startedAt }) }
     const steps = [addEntry('planned.example', 'pair')]
-    await expect(rig.executor.run(steps, signal, { pid: pid + 1 })).rejects.toMatchObject({
-      code: 'HAPROXY_WORKER_REPLACED',
-    })
+    for (const other of [{ pid: pid + 1 }, { pid, startedAt: (startedAt ?? 0) - 1 }]) {
+      await expect(rig.executor.run(steps, signal, { worker: other })).rejects.toMatchObject({
+        code: 'HAPROXY_WORKER_REPLACED',
+      })
+    }
     expect((await rig.get('planned.example')).status).toBe(503)
-    expect(await rig.executor.run(steps, signal, { pid })).toEqual({ done: 1, pid })
+    expect(await rig.executor.run(steps, signal, { worker })).toMatchObject({ done: 1, worker })
     await rig.run(removeEntry('planned.example'))
   })
 
