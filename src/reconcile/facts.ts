@@ -8,6 +8,10 @@ import type { SourceState } from './state.js'
  */
 export class Facts {
   private readonly bySource = new Map<string, SourceFacts>()
+  private joined: { readonly parts: readonly (readonly Instance[])[]; readonly all: readonly Instance[] } = {
+    parts: [],
+    all: [],
+  }
 
   constructor(names: readonly string[]) {
     for (const name of names) this.bySource.set(name, { instances: undefined })
@@ -16,8 +20,9 @@ export class Facts {
   /** @returns whether anything differs from before */
   report(name: string, instances: readonly Instance[], at: number): boolean {
     const before = this.bySource.get(name)?.instances
-    this.bySource.set(name, { instances, updatedAt: at })
-    return before === undefined || !sameInstances(before, instances)
+    const isSame = before !== undefined && sameItems(before, instances)
+    this.bySource.set(name, { instances: isSame ? before : instances, updatedAt: at })
+    return !isSame
   }
 
   /** @returns whether this is news: the source was well, or says something else now */
@@ -44,13 +49,23 @@ export class Facts {
 
   /**
    * Everything known, or undefined while it is too early: nobody has told anything yet, or a source has neither
-   * answered nor failed.
+   * answered nor failed. The same array while nothing changed.
    */
   all(): readonly Instance[] | undefined {
     const sources = [...this.bySource.values()]
     const pending = sources.some(({ instances, error }) => instances === undefined && error === undefined)
     if (pending || sources.every(({ instances }) => instances === undefined)) return undefined
-    return sources.flatMap(({ instances }) => instances ?? [])
+    const parts = sources.flatMap(({ instances }) => (instances === undefined ? [] : [instances]))
+    if (!sameItems(this.joined.parts, parts)) {
+      const [first] = parts
+      this.joined = { parts, all: parts.length === 1 && first ? first : parts.flat() }
+    }
+    return this.joined.all
+  }
+
+  /** The sources whose facts are known, if only that there are none. */
+  told(): string[] {
+    return [...this.bySource].flatMap(([name, { instances }]) => (instances === undefined ? [] : [name]))
   }
 
   states(): SourceState[] {
@@ -70,5 +85,5 @@ interface SourceFacts {
 }
 
 /** Sources hand out the same object for what did not change. */
-const sameInstances = (a: readonly Instance[], b: readonly Instance[]): boolean =>
-  a.length === b.length && a.every((instance, index) => instance === b[index])
+const sameItems = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((item, index) => item === b[index])

@@ -1,6 +1,7 @@
 import { createAlarm } from '../lib/alarm.js'
 import { createBackoff } from '../lib/backoff.js'
 import type { Clock } from '../lib/clock.js'
+import { createDeferred } from '../lib/deferred.js'
 import { HostlerError, messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
 import type { Backend, Plan } from '../model/plan.js'
@@ -26,6 +27,11 @@ export interface Lane {
   nudge(since?: number): void
   /** The same for a change of what decides over a backend beside the plan, a template say: what was refused is tried again. */
   reconsider(): void
+  /**
+   * Resolves when the proxy has taken a plan that was made after this call, however many rounds that takes.
+   * @throws when the signal fires first
+   */
+  inForce(signal: AbortSignal): Promise<void>
   /** Runs until aborted. `plan` gives the newest plan, or undefined while it is too early for one. */
   run(plan: () => Plan | undefined, signal: AbortSignal): Promise<void>
   state(): ProxyState
@@ -59,6 +65,8 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   const applies: Record<string, number> = {}
   /** Published since the proxy last took something. */
   const pending: Published[] = []
+  /** They wait for a plan that is made from now on to be in force. */
+  const waiting = new Set<() => void>()
   let newer = new AbortController()
   let forgiving = false
   let failures = 0
@@ -67,7 +75,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   let lastApply: ProxyState['lastApply']
   let since: number | undefined
 
-  async function round(current: Plan, signal: AbortSignal): Promise<void> {
+  async function round(current: Plan, waited: readonly (() => void)[], signal: AbortSignal): Promise<void> {
     const heard = since
     since = undefined
     newer = new AbortController()
@@ -84,7 +92,10 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
       alarm.ring()
     })
     if (!applied) return
-    if (applied.how !== 'later') succeeded(applied)
+    if (applied.how !== 'later') {
+      succeeded(applied)
+      for (const resolve of waited) resolve()
+    }
     done({ proxy: proxy.name, applied, changed: published?.changed ?? [], publishedMs })
   }
 
@@ -171,12 +182,28 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
       forgiving = true
       nudge()
     },
+    inForce(signal) {
+      const taken = createDeferred()
+      const abandon = () => taken.reject(signal.reason)
+      if (signal.aborted) abandon()
+      else {
+        waiting.add(taken.resolve)
+        signal.addEventListener('abort', abandon)
+        nudge()
+      }
+      return taken.promise.finally(() => {
+        waiting.delete(taken.resolve)
+        signal.removeEventListener('abort', abandon)
+      })
+    },
     async run(newest, signal) {
       while (!signal.aborted) {
         await alarm.wait(error === undefined ? undefined : backoff.next(), signal)
         try {
+          // Before the plan is made: who comes later may not be in it.
+          const waited = [...waiting]
           const plan = signal.aborted ? undefined : newest()
-          if (plan) await round(plan, signal)
+          if (plan) await round(plan, waited, signal)
         } catch (cause) {
           if (!signal.aborted) failed(cause)
         }

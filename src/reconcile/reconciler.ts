@@ -23,6 +23,8 @@ export interface Reconciler {
   instances(): readonly Instance[] | undefined
   /** Something outside the sources changed what `gate` says: a new plan is made. */
   reconsider(): void
+  /** Resolves when every proxy has taken a plan that was made after this call. @throws when the signal fires first */
+  inForce(signal: AbortSignal): Promise<void>
   /** Calls back after everything that may lead to a new plan. @returns what ends it */
   onChange(listener: () => void): () => void
   sources(): SourceState[]
@@ -30,8 +32,7 @@ export interface Reconciler {
 
 export interface ReconcilerInputs {
   readonly sources: readonly Source[]
-  /** What the plan shall see of the facts; the same array for the same facts while nothing else changed. */
-  readonly gate?: (instances: readonly Instance[]) => readonly Instance[]
+  readonly gate?: FactGate
   readonly makePlan: (instances: readonly Instance[]) => Plan
   readonly lanes: readonly Lane[]
   readonly cache: FactCache
@@ -39,6 +40,12 @@ export interface ReconcilerInputs {
   readonly clock: Clock
   readonly log: Logger
 }
+
+/**
+ * What the plan shall see of the facts; the same array for the same facts while nothing else changed.
+ * @param sources those that have told something, in this run or an earlier one, if only that there is nothing
+ */
+export type FactGate = (instances: readonly Instance[], sources: readonly string[]) => readonly Instance[]
 
 export function createReconciler(inputs: ReconcilerInputs): Reconciler {
   const { sources, lanes, cache, clock, log } = inputs
@@ -50,7 +57,7 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
 
   function gated(): readonly Instance[] | undefined {
     const all = facts.all()
-    return all && inputs.gate ? inputs.gate(all) : all
+    return all && inputs.gate ? inputs.gate(all, facts.told()) : all
   }
 
   /** Made when somebody needs it, so that a burst of changes during a round costs one plan. */
@@ -137,6 +144,9 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
     plan: newest,
     instances: gated,
     reconsider: () => replan(clock.elapsed()),
+    async inForce(signal) {
+      await Promise.all(lanes.map((lane) => lane.inForce(signal)))
+    },
     onChange(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

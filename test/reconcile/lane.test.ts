@@ -232,4 +232,85 @@ describe('a proxy’s lane', () => {
     await rounds(3)
     expect(content()).toBe('a b')
   })
+
+  describe('telling when a plan is in force', () => {
+    /** Whether a promise has resolved by now. */
+    const noting = (promise: Promise<void>) => {
+      const seen = { resolved: false }
+      promise.then(
+        () => {
+          seen.resolved = true
+        },
+        () => undefined,
+      )
+      return seen
+    }
+    const patient = new AbortController().signal
+
+    test('waits for a plan that is made afterwards, not for the one under way', async () => {
+      const { proxy, lane, want, rounds } = setUp()
+      let release: () => void = () => undefined
+      proxy.outcome = () => new Promise((resolve) => (release = () => resolve({ how: 'reload', ms: 1 })))
+      want('a')
+      await until('the first round applies', () => proxy.applies === 1)
+      const seen = noting(lane.inForce(patient))
+      release()
+      await until('the second round applies', () => proxy.applies === 2)
+      expect(seen.resolved).toBe(false)
+      release()
+      await rounds(2)
+      expect(seen.resolved).toBe(true)
+    })
+
+    test('resolves when the proxy has it already', async () => {
+      const { lane, want, rounds } = setUp()
+      want('a')
+      await rounds(1)
+      await lane.inForce(patient)
+    })
+
+    test('a round that fails or waits for its turn puts nothing in force', async () => {
+      const { proxy, lane, clock, want, rounds } = setUp()
+      want('a')
+      await rounds(1)
+      proxy.outcome = () => Promise.reject(new Error('no'))
+      const seen = noting(lane.inForce(patient))
+      await rounds(2)
+      expect(seen.resolved).toBe(false)
+      proxy.outcome = async () => ({ how: 'later', ms: 0 })
+      lane.nudge()
+      await rounds(3)
+      expect(seen.resolved).toBe(false)
+      proxy.outcome = async () => ({ how: 'runtime', ms: 1 })
+      await until('the lane waits before it tries again', () => clock.sleepers() > 0)
+      await clock.pass(60_000)
+      await rounds(4)
+      expect(seen.resolved).toBe(true)
+    })
+
+    test('what waits for its turn is loaded though the next plan is refused, which is not in force by that', async () => {
+      const { proxy, lane, want, rounds } = setUp()
+      want('a')
+      await rounds(1)
+      proxy.outcome = () =>
+        new Promise((resolve) => proxy.newer?.addEventListener('abort', () => resolve({ how: 'later', ms: 0 })))
+      want('a', 'b')
+      await until('the second round waits', () => proxy.applies === 2)
+      proxy.outcome = async () => ({ how: 'reload', ms: 1 })
+      proxy.verdict = () => ({ ok: false, message: 'the base is broken', culprits: [] })
+      want('a', 'b', 'c')
+      const seen = noting(lane.inForce(patient))
+      await rounds(3)
+      expect([proxy.applies, seen.resolved]).toEqual([3, false])
+    })
+
+    test('ends with its signal', async () => {
+      const { lane } = setUp()
+      const ending = new AbortController()
+      const waiting = lane.inForce(ending.signal)
+      ending.abort(new Error('enough'))
+      await expect(waiting).rejects.toThrow('enough')
+      await expect(lane.inForce(ending.signal)).rejects.toThrow('enough')
+    })
+  })
 })

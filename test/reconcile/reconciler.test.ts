@@ -3,7 +3,7 @@ import { silentLogger } from '../../src/lib/logger.js'
 import type { Instance } from '../../src/model/instance.js'
 import { createPlanner } from '../../src/model/planner.js'
 import { createFactCache } from '../../src/reconcile/fact-cache.js'
-import { createReconciler } from '../../src/reconcile/reconciler.js'
+import { createReconciler, type FactGate } from '../../src/reconcile/reconciler.js'
 import type { Source, SourceEvents } from '../../src/sources/source.js'
 import { createFakeClock } from '../support/clock.js'
 import { instance, rules } from '../support/instances.js'
@@ -40,10 +40,11 @@ function fakeSource(name: string) {
   return fake satisfies Source
 }
 
-function setUp(sources: Source[], dir = tempDir()) {
+function setUp(sources: Source[], dir = tempDir(), gate?: FactGate) {
   const clock = createFakeClock()
   const reconciler = createReconciler({
     sources,
+    ...(gate && { gate }),
     makePlan: createPlanner(rules),
     lanes: [],
     cache: createFactCache({ dir, log: silentLogger() }),
@@ -124,5 +125,43 @@ describe('reconciling sources', () => {
     expect(hosts()).toEqual(['a'])
     await clock.pass(10_000)
     expect(hosts()).toEqual(['b'])
+  })
+
+  test('a gate sees the facts of the sources that have told something, the same array while nothing changed', async () => {
+    const [docker, file] = [fakeSource('docker'), fakeSource('file')]
+    const seen: Parameters<FactGate>[] = []
+    const { reconciler } = setUp([docker, file], tempDir(), (...args) => {
+      seen.push(args)
+      return args[0]
+    })
+    const a = instance('a', { port: '80' })
+    docker.report(a)
+    file.fail('no such file')
+    await until('the failure is noted', () => reconciler.plan() !== undefined)
+    docker.report(a)
+    reconciler.reconsider()
+    reconciler.plan()
+    file.report()
+    reconciler.plan()
+    expect(seen.map(([, sources]) => sources)).toEqual([['docker'], ['docker'], ['docker', 'file']])
+    expect(seen[1]?.[0]).toBe(seen[0]?.[0])
+  })
+
+  test('what the gate says is planned when it says something else', () => {
+    const docker = fakeSource('docker')
+    let hidden = 'none'
+    const { reconciler, hosts } = setUp([docker], tempDir(), (instances) =>
+      instances.filter(({ name }) => name !== hidden),
+    )
+    const told: unknown[] = []
+    docker.report(instance('a', { port: '80' }), instance('b', { port: '80' }))
+    expect(hosts()).toEqual(['a', 'b'])
+    const end = reconciler.onChange(() => told.push(hosts()))
+    hidden = 'a'
+    expect(hosts()).toEqual(['a', 'b'])
+    reconciler.reconsider()
+    end()
+    reconciler.reconsider()
+    expect(told).toEqual([['b']])
   })
 })
