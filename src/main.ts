@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { translateFlags } from './cli/predecessor-flags.js'
 import type { LoadedConfig } from './config/load.js'
 import { HostlerError, messageOf } from './lib/errors.js'
 import { didYouMean } from './lib/nearest.js'
@@ -172,7 +173,7 @@ async function until(service: {
 }
 
 try {
-  await program.parseAsync()
+  await program.parseAsync(translateFlags(process.argv.slice(2)), { from: 'user' })
 } catch (error) {
   process.exitCode = failure(error)
 }

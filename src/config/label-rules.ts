@@ -10,10 +10,10 @@ export interface LabelRulesContext {
 
 /** The settings by which labels are read and plans are made. */
 export function labelRulesOf(settings: Settings, { wakes, holds }: LabelRulesContext): LabelRules {
-  const { domain, hostTemplate, labelPrefix, portLabel, proxyLabel, wake, sleep } = settings
+  const { domain, hostTemplate, labelPrefix, portLabel, proxyLabel, direct, wake, sleep } = settings
   const listens = settings.public.listen !== undefined
   return {
-    ...{ domain, hostTemplate, labelPrefix, portLabel, proxyLabel },
+    ...{ domain, hostTemplate, labelPrefix, portLabel, proxyLabel, direct },
     sleep: {
       holds: holds && listens,
       // Nobody could wake what has been put to sleep.

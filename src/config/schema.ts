@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { PROXY_NAMES } from '../proxies/names.js'
 import { SOURCE_NAMES } from '../sources/names.js'
 import { deploySettings } from './deploy.js'
+import { directSettings } from './direct.js'
 import { publicSettings, readinessSettings, sleepSettings, wakeSettings } from './lifecycle.js'
 import { group, setting } from './setting.js'
 import { bool, domain, duration, integer, list, listen, listOf, oneOf, port, text, url } from './values.js'
@@ -269,6 +270,7 @@ export const settingsSchema = z.strictObject({
   wake: wakeSettings,
   sleep: sleepSettings,
   deploy: deploySettings,
+  direct: directSettings,
   private: group({
     listen: setting(
       listen(),

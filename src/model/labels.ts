@@ -1,5 +1,6 @@
 import { didYouMean } from '../lib/nearest.js'
 import { isRestartable } from './dependencies.js'
+import { EVERY_HOST, readDirect, traefikPort } from './direct.js'
 import type { Instance } from './instance.js'
 import {
   type Complaint,
@@ -22,7 +23,7 @@ import {
 } from './label-values.js'
 import { hostLabel, namesOf } from './names.js'
 import type { HealthCheck, Rejection } from './plan.js'
-import type { LabelRules, Lifecycle, RouteWish, Wishes } from './wishes.js'
+import type { DirectRules, LabelRules, Lifecycle, RouteWish, Wishes } from './wishes.js'
 
 const ROUTE_LABELS = [
   'port',
@@ -48,14 +49,18 @@ const CONTAINER_LABELS = ['enable', 'stack', 'service', 'network'] as const
 const LIFECYCLE_LABELS = ['wake', 'idle', 'max-age', 'on-idle', 'group', 'veto'] as const
 const KNOWN: ReadonlySet<string> = new Set<string>([...ROUTE_LABELS, ...CONTAINER_LABELS, ...LIFECYCLE_LABELS])
 
+/** Deployed on request, where such containers are routed to by name. */
+const isDirect = (labels: Readonly<Record<string, string>>, { cookieRouting, pathRouting }: DirectRules): boolean =>
+  (cookieRouting || pathRouting) && labels['origin'] === 'spawner'
+
 /** Whether a container takes part at all: it has a label of ours (and is not switched off), or the port label. */
 export function takesPart(
   labels: Readonly<Record<string, string>>,
-  { labelPrefix, portLabel }: Pick<LabelRules, 'labelPrefix' | 'portLabel'>,
+  { labelPrefix, portLabel, direct }: Pick<LabelRules, 'labelPrefix' | 'portLabel' | 'direct'>,
 ): boolean {
   const enable = labels[`${labelPrefix}.enable`]?.trim().toLowerCase()
   if (enable !== undefined && ['false', 'no', 'off', '0'].includes(enable)) return false
-  if (Object.hasOwn(labels, portLabel)) return true
+  if (Object.hasOwn(labels, portLabel) || isDirect(labels, direct)) return true
   const prefix = `${labelPrefix}.`
   return Object.keys(labels).some((label) => label.startsWith(prefix))
 }
@@ -69,6 +74,7 @@ export function readWishes(instance: Instance, rules: LabelRules): Wishes {
 class LabelReader {
   private readonly rejections: Rejection[] = []
   private readonly warnings: Rejection[] = []
+  private readonly isDirect: boolean
   private readonly stack: string
   private readonly service: string
 
@@ -76,6 +82,7 @@ class LabelReader {
     private readonly instance: Instance,
     private readonly rules: LabelRules,
   ) {
+    this.isDirect = isDirect(instance.labels, rules.direct)
     const named = namesOf(instance)
     this.stack = this.override('stack') ?? named.stack
     this.service = this.override('service') ?? named.service
@@ -177,16 +184,18 @@ class LabelReader {
     const before = this.rejections.length
     if (name !== '') this.checkRouteName(name)
     const get = <T>(label: RouteLabel, read: (text: string) => Read<T>) => this.one(this.label(label, name), read)
+    const direct = name === '' && this.isDirect ? readDirect(this.instance, this.rules.direct) : undefined
     const wish = {
       name,
       hosts: this.hosts(name),
-      path: get('path', readPath) ?? '/',
-      stripPath: get('strip-path', readBoolean) ?? false,
-      cookie: get('cookie', readCookie),
+      path: get('path', readPath) ?? direct?.path ?? '/',
+      stripPath: get('strip-path', readBoolean) ?? direct?.stripPath ?? false,
+      cookie: get('cookie', readCookie) ?? direct?.cookie,
       priority: get('priority', readWhole(1, 99_999)),
       scheme: get('scheme', readWord('http', 'https', 'h2c')) ?? 'http',
       sticky: get('sticky', readBoolean) ?? false,
       healthCheck: this.healthCheck(name),
+      probe: direct?.probe,
       port: this.port(name),
       weight: get('weight', readWhole(0, 256)),
       maxconn: get('maxconn', readWhole(1, 1_000_000)),
@@ -204,6 +213,7 @@ class LabelReader {
   private hosts(route: string): HostPattern[] {
     const label = this.label('host', route)
     const written = this.text(label)
+    if (written === undefined && route === '' && this.isDirect) return [EVERY_HOST]
     const templates = written === undefined ? [this.rules.hostTemplate] : written.split(',')
     const aliases = this.text(this.label('aliases', route))
     const names = [
@@ -241,6 +251,8 @@ class LabelReader {
     for (const label of [this.label('port', route), this.label('port'), this.rules.portLabel]) {
       if (this.text(label) !== undefined) return this.one(label, readPort)
     }
+    const byTraefik = this.isDirect ? traefikPort(this.instance.labels) : undefined
+    if (byTraefik !== undefined) return byTraefik
     const exposed = [...new Set(this.instance.ports.map(({ port }) => port))]
     if (exposed.length === 1) return exposed[0]
     const reason =
@@ -282,11 +294,12 @@ class LabelReader {
     const maxAgeMs = get('max-age', readDuration)
     const veto = get('veto', (text) => readHealthCheck(text, own))
     return {
+      // They were woken before there was a label for it, and ended by themselves.
       wake:
-        (get('wake', readBoolean) ?? sleep.wake) &&
+        (get('wake', readBoolean) ?? (this.isDirect || sleep.wake)) &&
         sleep.sources.includes(this.instance.source) &&
         isRestartable(this.instance),
-      idleMs: get('idle', readDuration) ?? sleep.idleMs,
+      idleMs: get('idle', readDuration) ?? (this.isDirect ? 0 : sleep.idleMs),
       onIdle: get('on-idle', readWord('stop', 'pause', 'remove')) ?? sleep.onIdle,
       group: get('group', readName) ?? this.stack,
       ...(maxAgeMs && { maxAgeMs }),

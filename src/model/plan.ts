@@ -71,7 +71,7 @@ export interface WaitingInstance {
 
 /** One host (or wildcard) with one path and maybe one cookie. */
 export interface Route {
-  /** Lower case; `*.example.com` matches exactly one more label. */
+  /** Lower case; `*.example.com` matches exactly one more label, `*` every host. */
   readonly host: string
   readonly wildcard: boolean
   /** `/`, or a prefix without a trailing slash that matches whole segments: `/api` is `/api` and `/api/…`, not `/apix`. */
@@ -79,7 +79,7 @@ export interface Route {
   readonly stripPath: boolean
   /** Must be present in the request; null for a route that asks for none. */
   readonly cookie: { readonly name: string; readonly value: string } | null
-  /** 1 to 99999, higher first among the routes of one host. An exact host always comes before a wildcard. */
+  /** 1 to 99999, higher first among the routes of one host. An exact host always comes before a wildcard, and that before `*`. */
   readonly priority: number
   readonly backend: string
   readonly stack: string

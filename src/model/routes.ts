@@ -72,7 +72,7 @@ function taken({ host }: HostPattern, wish: RouteWish, wishes: Wishes, holder: s
 }
 
 /**
- * Puts routes into the order in which they are tried: exact hosts before wildcards; within one host by priority, a tie by
+ * Puts routes into the order in which they are tried: exact hosts before wildcards before `*`; within one host by priority, a tie by
  * cookie, longer path, first holder. Ties are then lifted apart, so that priorities alone tell the order to any proxy.
  */
 export function createRouteOrder(): (backends: readonly Backend[]) => { backends: Backend[]; routes: Route[] } {
@@ -111,8 +111,9 @@ function routesByHost(backends: readonly Backend[]): Map<string, Route | Route[]
 
 const byName = (a: Backend, b: Backend): number => (a.name < b.name ? -1 : 1)
 
-const exactFirst = (a: string, b: string): number =>
-  Number(a.startsWith('*')) - Number(b.startsWith('*')) || (a < b ? -1 : a > b ? 1 : 0)
+const exactFirst = (a: string, b: string): number => width(a) - width(b) || (a < b ? -1 : a > b ? 1 : 0)
+
+const width = (host: string): number => (host === '*' ? 2 : host.startsWith('*') ? 1 : 0)
 
 /** Array.sort is stable, so equal routes stay in the order of their holders. */
 const byPrecedence = (a: Route, b: Route): number =>

@@ -10,6 +10,15 @@ export interface LabelRules {
   readonly portLabel: string
   readonly proxyLabel: string
   readonly sleep: SleepRules
+  readonly direct: DirectRules
+}
+
+/** Routes that name a single container rather than a host, for those that carry the label `origin=spawner`. */
+export interface DirectRules {
+  readonly cookieRouting: boolean
+  readonly pathRouting: boolean
+  readonly cookieKey: string
+  readonly containerPrefix: string
 }
 
 /** The settings that labels of sleep and wake override. */
@@ -50,6 +59,8 @@ export interface RouteWish {
   readonly scheme: Scheme
   readonly sticky: boolean
   readonly healthCheck?: HealthCheck
+  /** Asked by us before it gets traffic, and not by the proxy later on. */
+  readonly probe?: { readonly path: string; readonly port?: number }
   readonly port: number
   readonly weight?: number
   readonly maxconn?: number

@@ -167,6 +167,20 @@ describe('ten thousand routes', () => {
     expect(reads() - before).toBeLessThanOrEqual(100 * 6)
   })
 
+  test('a container that a cookie names is found at any host that nobody has', () => {
+    const direct = { cookieRouting: true, pathRouting: false, cookieKey: 'instance', containerPrefix: '' }
+    const facts = [instance('home', { port: '80', host: 'home.test' }), instance('minion', { port: '80' })]
+    const [home, minion] = facts as [Instance, Instance]
+    const spawned = { ...minion, labels: { ...minion.labels, origin: 'spawner' } }
+    const plan = createPlanner({ ...rules, direct })([home, spawned])
+    const match = createMatcher()
+    const to = (host: string, cookie?: string) => match(plan, { host, path: '/x', cookie })?.backend.name
+    expect(to('anywhere.test', 'a=b; instance=minion')).toBe('minion')
+    expect(to('', 'instance=minion')).toBe('minion')
+    expect(to('home.test', 'instance=minion')).toBe('home')
+    expect(to('anywhere.test', 'instance=other')).toBeUndefined()
+  })
+
   test('a header full of cookies is looked through once', () => {
     const plan = planned(
       Array.from({ length: 50 }, (_, index) => ({ host: 'a.test', path: '/a'.repeat(index + 1), cookie: 'c=1' })),

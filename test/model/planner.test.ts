@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Instance } from '../../src/model/instance.js'
 import { createPlanner } from '../../src/model/planner.js'
+import { createWishReader } from '../../src/model/reader.js'
 import { instance, rules } from '../support/instances.js'
 
 const plan = (...instances: Instance[]) => createPlanner(rules)(instances)
@@ -282,6 +283,87 @@ describe('bad labels', () => {
     const { backends, warnings } = plan(instance('c', { port: '80', idle: 'soon' }))
     expect(backends).toHaveLength(1)
     expect(warnings[0]).toMatchObject({ label: 'hostler.idle', value: 'soon' })
+  })
+})
+
+describe('sleep and wake', () => {
+  const labels = { port: '80', wake: 'true' }
+  const first = (...facts: Instance[]) => plan(...facts).backends[0]
+
+  test.each<[string, Partial<Instance>, Record<string, string>, boolean, string]>([
+    ['stopped, and may be woken', { state: 'stopped' }, labels, true, 'asleep'],
+    ['paused, and may be woken', { state: 'paused' }, labels, true, 'paused'],
+    ['unhealthy, and may be woken', { health: 'unhealthy' }, labels, true, 'unhealthy'],
+    ['starting', { health: 'starting' }, { port: '80' }, true, 'starting'],
+    ['restarting', { state: 'restarting' }, { port: '80' }, true, 'restarting'],
+    ['paused by somebody', { state: 'paused' }, { port: '80' }, false, 'paused'],
+    ['unhealthy for good', { health: 'unhealthy' }, { port: '80' }, false, 'unhealthy'],
+    ['being stopped', { state: 'stopping' }, { port: '80' }, false, 'stopping'],
+  ])('a backend of which all is %s: held is %4$s', (_, over, wished, held, reason) => {
+    expect(first(instance('web', wished, over))).toMatchObject({ held, servers: [], waiting: [{ reason }] })
+  })
+
+  test('one live server is enough not to hold anything', () => {
+    const [one, two] = ['1', '2'].map((name) => ({ ...labels, service: 'web', stack: 's', name }))
+    const facts = [instance('web-1', one), instance('web-2', two, { state: 'stopped' })]
+    expect(first(...facts)).toMatchObject({ held: false, waiting: [{ instance: 'web-2', reason: 'asleep' }] })
+  })
+
+  test('a source without a runtime wakes nothing', () => {
+    expect(plan(instance('web', labels, { state: 'stopped', source: 'file' })).backends).toEqual([])
+  })
+
+  test('without a public port nothing is held', () => {
+    const deaf = createPlanner({ ...rules, sleep: { ...rules.sleep, holds: false, sources: [] } })
+    expect(deaf([instance('web', labels, { health: 'starting' })]).backends[0]?.held).toBe(false)
+  })
+
+  test('a container without traffic takes part without a route, and nobody complains', () => {
+    const made = plan(instance('db', { port: 'none', wake: 'true', group: 'shop' }, { ports: [{ port: 5432 }] }))
+    expect(made).toMatchObject({ backends: [], rejections: [], warnings: [] })
+  })
+})
+
+describe('containers that a cookie or the path names', () => {
+  const direct = { cookieRouting: true, pathRouting: false, cookieKey: 'instance', containerPrefix: '' }
+  const spawned = (name: string, more: Record<string, string> = {}, over: Partial<Instance> = {}) =>
+    instance(name, { 'com.example': '1', ...more }, { ...over, ports: [{ port: 9000 }] })
+  const withOrigin = (fact: Instance): Instance => ({ ...fact, labels: { ...fact.labels, origin: 'spawner' } })
+
+  test('get one route for every host', () => {
+    const { routes } = createPlanner({ ...rules, direct })([withOrigin(spawned('minion-1'))])
+    expect(routes).toMatchObject([{ host: '*', path: '/', cookie: { name: 'instance', value: 'minion-1' } }])
+  })
+
+  test('can be woken, and sleep only when a label says so', () => {
+    const read = createWishReader({ ...rules, direct })
+    expect(read(withOrigin(spawned('minion-1')))?.lifecycle).toMatchObject({ wake: true, idleMs: 0 })
+    expect(read(withOrigin(spawned('minion-1', { idle: '5m' })))?.lifecycle).toMatchObject({ idleMs: 300_000 })
+  })
+
+  test.each([
+    ['http://minion-1:9000/status', { path: '/status', port: 9000 }],
+    ['/status', { path: '/status' }],
+    ['http://169.254.169.254/latest', undefined],
+  ])('the label health-check %s asks the container alone', (url, probe) => {
+    const read = createWishReader({ ...rules, direct })
+    const fact = withOrigin(spawned('minion-1'))
+    const wish = read({ ...fact, labels: { ...fact.labels, 'health-check': url } })?.routes[0]
+    expect(wish?.probe).toEqual(probe)
+  })
+
+  test('take no part where no such routing is on', () => {
+    expect(plan(withOrigin(instance('minion-1', {}, { ports: [{ port: 9000 }] }))).backends).toEqual([])
+  })
+
+  test('come after every host and wildcard', () => {
+    const facts = [
+      withOrigin(spawned('minion-1')),
+      instance('a', { port: '80', host: '*.x.test' }),
+      instance('b', { port: '80' }),
+    ]
+    const { routes } = createPlanner({ ...rules, direct })(facts)
+    expect(routes.map(({ host }) => host)).toEqual(['b.ci.example.com', '*.x.test', '*'])
   })
 })
 

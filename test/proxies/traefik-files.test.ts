@@ -119,7 +119,7 @@ describe('the rendered file', () => {
         expect(routers).toHaveLength(plan.routes.length * (enabled ? 2 : 1))
         for (const { backend, priority, wildcard, path, stripPath } of plan.routes) {
           const own = routers.filter((router) => router.service === backend)
-          const router = own.find((router) => router.priority === priority + (wildcard ? 0 : 100_000))
+          const router = own.find((router) => router.priority === priority + (wildcard ? 100_000 : 200_000))
           expect(router?.rule.includes(`Path(\`${path}\`)`) ?? false).toBe(path !== '/')
           if (stripPath && !enabled)
             expect(router?.middlewares?.every((used) => used in parsed.http.middlewares)).toBe(true)

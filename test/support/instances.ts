@@ -8,6 +8,7 @@ export const rules: LabelRules = {
   portLabel: 'map-public-http',
   proxyLabel: 'send-proxy',
   sleep: { holds: true, sources: ['test'], wake: false, idleMs: 1_800_000, onIdle: 'stop' },
+  direct: { cookieRouting: false, pathRouting: false, cookieKey: 'instance', containerPrefix: '' },
 }
 
 let age = 0

@@ -46,7 +46,7 @@ function backendOf({
 function routeOf(sketch: BackendSketch['routes'][number], backend: string): Route {
   const { host, path = '/', stripPath = false, cookie, priority = host.length } = sketch
   const [name = '', value = ''] = cookie?.split('=') ?? []
-  const wildcard = host.startsWith('*.')
+  const wildcard = host.startsWith('*')
   return {
     host,
     wildcard,

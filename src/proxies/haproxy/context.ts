@@ -25,6 +25,8 @@ export interface HaproxyContext {
   readonly maps: Lookup
   /** The backend for requests that are held until a stack is ready; null where there is no public port. */
   readonly public: PublicContext | null
+  /** Whether containers are routed to by name, and whether the public port answers where none is named. */
+  readonly direct: { readonly enabled: boolean; readonly fallback: boolean }
   /** Names of empty backends that are loaded ahead of need, so that a new stack can be served without a reload. */
   readonly spares: readonly string[]
 }
@@ -86,7 +88,7 @@ export interface ServerContext {
 }
 
 export interface ContextInputs {
-  readonly settings: Pick<Settings, 'domain' | 'http' | 'https'>
+  readonly settings: Pick<Settings, 'domain' | 'http' | 'https' | 'direct'>
   readonly files: Readonly<Record<string, string>>
   readonly certificates: readonly CertificateContext[]
   readonly operator: OperatorSections
@@ -106,6 +108,10 @@ export function createContextMaker(): (plan: Plan, inputs: ContextInputs) => Hap
     domain: settings.domain,
     http: settings.http,
     https: settings.https,
+    direct: {
+      enabled: settings.direct.cookieRouting || settings.direct.pathRouting,
+      fallback: settings.direct.cookieRouting && held !== undefined,
+    },
     ...inputs,
     backends: plan.backends.map(contextOf),
     routes: plan.routes,

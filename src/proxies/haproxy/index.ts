@@ -95,7 +95,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       redirect: settings.https.redirect && serving.length > 0,
     }
     return makeContext(plan, {
-      settings: { domain: settings.domain, http: settings.http, https },
+      settings: { domain: settings.domain, http: settings.http, https, direct: settings.direct },
       files: outputs.files,
       certificates: serving,
       operator,

@@ -2,7 +2,7 @@ import type { Route } from '../../model/plan.js'
 
 /**
  * Routes as HAProxy can look them up in constant time, however many there are. For one request it asks, first with the
- * exact host and then with the host's first label replaced by `*`:
+ * exact host, then with the host's first label replaced by `*`, then (where routes name containers) with `*` alone:
  * 1. `cookies`, once for each cookie name in use: longest prefix of `NAME=VALUE|HOST/PATH/`
  * 2. `paths`: longest prefix of `HOST/PATH/`
  * 3. `domains`: `HOST`

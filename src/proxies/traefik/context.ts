@@ -15,6 +15,8 @@ export interface TraefikContext {
   readonly stripPaths: readonly StripPathContext[]
   /** The service for requests that are held until a stack is ready; null where there is no public port. */
   readonly public: { readonly service: string; readonly url: string } | null
+  /** Leads whatever no route takes to the public port; empty unless containers are named by a cookie. */
+  readonly fallback: readonly RouterContext[]
   /** The redirect to HTTPS; null when there is none. */
   readonly redirect: { readonly middleware: string; readonly permanent: boolean; readonly port: number | null } | null
   /** The servers transport for backends that speak TLS with a certificate of their own making; null without such. */
@@ -79,7 +81,7 @@ export interface ServerContext {
   readonly weight: number | null
 }
 
-export type ContextSettings = Pick<Settings, 'domain' | 'https' | 'traefik' | 'public'>
+export type ContextSettings = Pick<Settings, 'domain' | 'https' | 'traefik' | 'public' | 'direct'>
 
 const REDIRECT = 'hostler-https'
 const INSECURE = 'hostler-insecure'
@@ -102,6 +104,7 @@ export function createContextMaker(settings: ContextSettings) {
       backends: plan.backends.filter(({ routes }) => routes.length > 0).map(contextOf),
       stripPaths: stripPathsOf(plan.routes),
       public: held ? { service: PUBLIC, url: `http://${hostPort(held)}` } : null,
+      fallback: held && settings.direct.cookieRouting ? fallbackRouters(settings) : [],
       redirect: https.redirect ? redirect : null,
       insecureTransport: plan.backends.some(({ scheme }) => scheme === 'https') ? INSECURE : null,
       certificates,
@@ -137,9 +140,9 @@ function backendContext(backend: Backend, settings: ContextSettings): BackendCon
 }
 
 function routersOf(
-  route: Route,
+  route: Omit<Route, 'backend' | 'stack'>,
   index: number,
-  { name, held }: Backend,
+  { name, held }: Pick<Backend, 'name' | 'held'>,
   { https, traefik }: ContextSettings,
 ): RouterContext[] {
   const router = {
@@ -161,6 +164,12 @@ function routersOf(
   const secure = { ...router, name: `${router.name}~tls`, entryPoints: traefik.tlsEntryPoints, middlewares: strip, tls }
   return [plain, secure]
 }
+
+/** Below every route. */
+const fallbackRouters = (settings: ContextSettings): RouterContext[] =>
+  routersOf({ ...ANYTHING, priority: 1 }, 0, { name: PUBLIC, held: true }, settings)
+
+const ANYTHING = { host: '*', wildcard: true, path: '/', stripPath: false, cookie: null }
 
 function healthCheckOf({ healthCheck, routes }: Backend): HealthCheckContext | null {
   if (!healthCheck) return null

@@ -6,16 +6,20 @@ import type { Route } from '../../model/plan.js'
  */
 export function ruleOf({ host, wildcard, path, cookie }: Pick<Route, 'host' | 'wildcard' | 'path' | 'cookie'>): string {
   // Host takes a request for `name.` too; HostRegexp sees the name in lower case and without its port.
-  const terms = [wildcard ? `HostRegexp(\`^[^.]+${literal(host.slice(1))}\\.?$\`)` : `Host(\`${host}\`)`]
+  const terms =
+    host === '*' ? [] : [wildcard ? `HostRegexp(\`^[^.]+${literal(host.slice(1))}\\.?$\`)` : `Host(\`${host}\`)`]
   // PathPrefix alone would let /api have /apix.
   if (path !== '/') terms.push(`(Path(\`${path}\`) || PathPrefix(\`${path}/\`))`)
   if (cookie) terms.push(`HeaderRegexp(\`Cookie\`, \`(?:^|;) *${literal(`${cookie.name}=${cookie.value}`)} *(?:;|$)\`)`)
-  return terms.join(' && ')
+  return terms.join(' && ') || 'PathPrefix(`/`)'
 }
 
 /** Traefik tries the highest number first, over all hosts; ours counts within one host, and exact hosts go first. */
-export const priorityOf = ({ wildcard, priority }: Pick<Route, 'wildcard' | 'priority'>): number =>
-  wildcard ? priority : priority + 100_000
+export function priorityOf({ host, wildcard, priority }: Pick<Route, 'host' | 'wildcard' | 'priority'>): number {
+  // Above the router for what no route takes.
+  if (host === '*') return priority + 1
+  return priority + (wildcard ? 100_000 : 200_000)
+}
 
 /** For Go's RE2 syntax. */
 const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')

@@ -79,7 +79,7 @@ function lay(dir: string, { settings = {}, certificates = [], base }: Input, pem
 function render(settings: Settings, { instances = [] }: Input): RenderedFile[] {
   const facts = instances.map((entry) => toInstance(entry) as Instance)
   const proxy = createHaproxy(settings, { log: silentLogger(), clock: systemClock, duty: 'publish' })
-  return proxy.render(createPlanner(labelRulesOf(settings, { wakes: ['test'], holds: true }))(facts))
+  return proxy.render(createPlanner(labelRulesOf(settings, { wakes: ['file'], holds: true }))(facts))
 }
 
 const printed = (files: readonly RenderedFile[]): string =>

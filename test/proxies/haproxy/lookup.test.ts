@@ -15,7 +15,7 @@ interface Request {
 function byTrying(routes: readonly Route[], request: Request): string | undefined {
   return routes.find(
     (route) =>
-      (route.wildcard ? `*.${request.host.split('.').slice(1).join('.')}` : request.host) === route.host &&
+      [request.host, `*.${request.host.split('.').slice(1).join('.')}`, '*'].includes(route.host) &&
       (route.path === '/' || request.path === route.path || request.path.startsWith(`${route.path}/`)) &&
       (!route.cookie || (route.cookie.name === request.cookie?.name && route.cookie.value === request.cookie.value)),
   )?.backend
@@ -23,7 +23,7 @@ function byTrying(routes: readonly Route[], request: Request): string | undefine
 
 /** What HAProxy does with the maps. */
 function byLookup(lookup: Lookup, { host, path, cookie }: Request): string | undefined {
-  for (const name of [host, host.replace(/^[^.]+/, '*')]) {
+  for (const name of [host, host.replace(/^[^.]+/, '*'), '*']) {
     const url = `${name}${path}/`
     const withCookie =
       cookie && lookup.cookieNames.includes(cookie.name) ? `${cookie.name}=${cookie.value}|${url}` : undefined

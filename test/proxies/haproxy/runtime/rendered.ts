@@ -43,7 +43,7 @@ export function createRenderer(pool = 0, { root = '/h/', bind = '', port = 80 } 
   const certificates: CertificateContext[] = []
   const files = Object.fromEntries([...NAMES, ...CONFIGS].map((name) => [name, `${root}${name}`]))
   const https = { enabled: false, port: 443, redirect: false, redirectCode: 301 }
-  const settings = { domain: rules.domain, http: { bind, port }, https } as unknown as Settings
+  const settings = { domain: rules.domain, direct: rules.direct, http: { bind, port }, https } as unknown as Settings
   return (instances: readonly Instance[]): ConfigImage => {
     const operator = { frontends: false, sorry: false }
     const context = makeContext(plan(instances), {
