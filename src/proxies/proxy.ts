@@ -32,8 +32,8 @@ export interface Proxy {
    */
   start?(signal: AbortSignal): Promise<void>
   /**
-   * Traffic of every backend that the proxy has, by the plan's names. @throws HostlerError when it cannot tell: no news is
-   * not idleness
+   * Traffic of every backend that the proxy has, by the plan's names; the public port's is left out. One that is missing is
+   * one that it cannot tell of. @throws HostlerError when it cannot tell at all: no news is not idleness
    */
   activity?(signal: AbortSignal): Promise<readonly BackendActivity[]>
   /** Stops what it supervises, gracefully. */
@@ -46,8 +46,12 @@ export interface BackendActivity {
   readonly backend: string
   /** Requests or sessions since some start; a decrease means that counting began anew. */
   readonly total: number
+  /** Which counting that is. Another one began anew, and what came between the two may be in neither. */
+  readonly counting: string
   /** Open at this moment, in old workers too; a silent WebSocket counts. Undefined where the proxy cannot tell. */
   readonly current?: number
+  /** How long ago the last one began, in milliseconds. Undefined where the proxy cannot tell, or knows of none. */
+  readonly quietMs?: number
 }
 
 export type CheckResult =

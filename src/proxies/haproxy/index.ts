@@ -7,6 +7,8 @@ import type { RenderedFile, StagedFiles } from '../../publish/files.js'
 import { createTemplates } from '../../render/templates.js'
 import type { CheckResult, Proxy, ProxyContext } from '../proxy.js'
 import { publicAddress } from '../public-address.js'
+import { createActivityReader } from './activity.js'
+import { createWorkerReader } from './activity-workers.js'
 import { createCertificates } from './certificates.js'
 import { createChecker } from './checker.js'
 import { createOptionalChecker } from './checker-elsewhere.js'
@@ -14,10 +16,12 @@ import { createContextMaker, type HaproxyContext } from './context.js'
 import { createDriver } from './driver.js'
 import { haproxyEnvironment, socketsOf } from './environment.js'
 import { createLoader, isElsewhere } from './loader.js'
+import { createMasterSocket } from './master-socket.js'
 import { fillFromMetadata } from './metadata.js'
 import { createOutputs, isConfig } from './outputs.js'
 import { createMover } from './runtime/mover.js'
 import type { LoadedFiles } from './runtime/read-image.js'
+import { createRuntimeSocket } from './runtime/socket.js'
 import { spareNames } from './runtime/spares.js'
 import { certificateFolders, mentionedPaths, operatorSections } from './sections.js'
 
@@ -64,8 +68,9 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   const loader = createLoader(settings, { ...context, env, configs: () => files().configs, ports })
   const checker = createChecker({ bin: settings.haproxy.bin, timeoutMs: settings.haproxy.checkTimeout, env })
   const life = new AbortController()
+  const sockets = socketsOf(settings)
   const mover = createMover({
-    socket: socketsOf(settings).stats,
+    socket: sockets.stats,
     serving: loader.serving,
     spares: settings.haproxy.spareBackends,
     env: { ...process.env, ...env },
@@ -73,11 +78,29 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     log,
     signal: life.signal,
   })
+  let plan: Plan | undefined
+  const activity = createActivityReader({
+    workers: createWorkerReader({
+      stats: createRuntimeSocket(sockets.stats),
+      master: createMasterSocket(sockets.master, { timeoutMs: ASK_MS, clock }),
+    }),
+    sparesOf: mover.sparesOf,
+    maps: ['domain.map', 'path.map', 'cookie.map'].map(outputs.pathOf),
+    plan: () => plan,
+    clock,
+    log,
+  })
   const driver = createDriver({
     files,
     mover: settings.haproxy.runtime ? mover : undefined,
     checker: isElsewhere(settings) ? createOptionalChecker(checker, log) : checker,
-    loader,
+    loader: {
+      ...loader,
+      async load(signal) {
+        if (settings.public.listen && existsSync(sockets.stats)) await activity.beforeLoad(signal)
+        return loader.load(signal)
+      },
+    },
     spacingMs: settings.haproxy.reloadInterval,
     scratch: join(outputs.root, '.hostler', 'scratch'),
     clock,
@@ -118,9 +141,10 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     name: 'haproxy',
     root: outputs.root,
     context: templateContext,
-    render(plan): RenderedFile[] {
+    render(wanted): RenderedFile[] {
+      plan = wanted
       return templates
-        .render(templateContext(plan))
+        .render(templateContext(wanted))
         .map(({ name, text }) => ({ path: outputs.pathOf(name), content: text }))
     },
     async check(staged: StagedFiles, signal): Promise<CheckResult> {
@@ -131,6 +155,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     },
     apply: (signal, newer) =>
       duty === 'publish' ? Promise.resolve({ how: 'nothing', ms: 0 }) : driver.apply(signal, newer),
+    ...(duty === 'drive' && { activity: activity.read }),
     watched: () => [
       base,
       ...templates.folders,
@@ -161,6 +186,9 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
 
 /** HAProxy must not give up before the public port does. */
 const PUBLIC_MARGIN_MS = 60_000
+
+/** How long one answer of HAProxy's master may take. */
+const ASK_MS = 2000
 
 const unique = (paths: readonly string[]): string[] => [...new Set(paths)]
 

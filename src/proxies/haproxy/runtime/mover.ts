@@ -9,7 +9,7 @@ import { mapsInUse } from './planner-maps.js'
 import type { LoadedFiles } from './read-image.js'
 import { recognise } from './recognise.js'
 import { createRuntimeSocket } from './socket.js'
-import { NOTHING_SINCE_LOAD, type SpareState, shouldRefill } from './spares.js'
+import { NOTHING_SINCE_LOAD, type SpareState, shouldRefill, spareOwners } from './spares.js'
 import { readRunning, readWorker } from './state.js'
 import { type ChangePlan, type ConfigImage, isSameWorker, type Step, type WorkerKey } from './types.js'
 
@@ -27,6 +27,8 @@ export interface Mover {
   move(target: Target, signal: AbortSignal): Promise<Moved>
   /** Whether to reload only to have all spare backends again. */
   wantsRefill(): boolean
+  /** What the spares of a worker serve now: spare → backend in the files. Undefined: it is not the worker that is moved. */
+  sparesOf(worker: WorkerKey): ReadonlyMap<string, string> | undefined
   describe(): Record<string, string | number | boolean>
 }
 
@@ -179,6 +181,7 @@ export function createMover(inputs: MoverInputs): Mover {
     plan: prepare,
     move,
     wantsRefill: () => shouldRefill(spares, clock.elapsed(), lastChange, { pool: inputs.spares, quietMs: QUIET_MS }),
+    sparesOf: (worker) => (base && isSameWorker(base.worker ?? worker, worker) ? spareOwners(spares) : undefined),
     describe: () => ({ spares: inputs.spares, 'spares in use': spares.used.size, leaving: executor.describe().length }),
   }
 }

@@ -47,6 +47,10 @@ export function stackOf(backend: string, { used }: Pick<SpareState, 'used'>): st
   return isSpare(backend) ? undefined : backend
 }
 
+/** The same for all spares at once: spare → backend in the files. */
+export const spareOwners = ({ used }: Pick<SpareState, 'used'>): Map<string, string> =>
+  new Map([...used].map(([name, spare]) => [spare, name]))
+
 /** Spares that could take a backend now: those that never served anybody first. */
 export function freeSpares(loaded: Layout, running: Running, state: SpareState): string[] {
   const taken = new Set(state.used.values())

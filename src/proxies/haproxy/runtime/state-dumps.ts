@@ -106,21 +106,36 @@ export interface BackendActivity extends Activity {
 export function parseStat(reply: Reply): Map<string, BackendActivity> {
   const [heading = '', ...rows] = linesOf(reply)
   const names = heading.replace(/^# /, '').split(',')
-  const [proxy, server, current, total, last] = STAT_FIELDS.map((name) => names.indexOf(name))
-  if (proxy !== 0 || last === -1) throw unreadable(reply, heading)
+  const places = STAT_FIELDS.map((name) => names.indexOf(name))
+  if (places[0] !== 0 || places.includes(-1)) throw unreadable(reply, heading)
   const backends = new Map<string, BackendActivity>()
   const servers = new Map<string, Map<string, Activity>>()
   for (const row of rows) {
-    const fields = row.split(',')
-    const at = (index = -1) => fields[index] ?? ''
-    if (fields.length < names.length - 1) throw unreadable(reply, row)
-    const name = at(proxy)
-    const lastSeconds = at(last) === '' ? -1 : Number(at(last))
-    const activity = { total: Number(at(total)), current: Number(at(current)), lastSeconds }
-    if (at(server) === 'BACKEND') backends.set(name, { ...activity, servers: serversOf(servers, name) })
-    else serversOf(servers, name).set(at(server), activity)
+    const fields = fieldsAt(row, places)
+    if (fields === undefined) throw unreadable(reply, row)
+    const [name = '', server, current, total, last] = fields
+    const activity = { total: Number(total), current: Number(current), lastSeconds: last === '' ? -1 : Number(last) }
+    if (server === 'BACKEND') backends.set(name, { ...activity, servers: serversOf(servers, name) })
+    else serversOf(servers, name).set(server ?? '', activity)
   }
   return backends
+}
+
+/** Cuts out these columns (ascending) and no other: there are a hundred. Undefined: the row has not so many. */
+function fieldsAt(row: string, places: readonly number[]): string[] | undefined {
+  const fields: string[] = []
+  let column = 0
+  let start = 0
+  for (const place of places) {
+    for (; column < place; column++) {
+      start = row.indexOf(',', start) + 1
+      if (start === 0) return undefined
+    }
+    const end = row.indexOf(',', start)
+    if (end === -1) return undefined
+    fields.push(row.slice(start, end))
+  }
+  return fields
 }
 
 const STAT_FIELDS = ['pxname', 'svname', 'scur', 'stot', 'lastsess']

@@ -3,8 +3,8 @@ import { HostlerError } from '../../../lib/errors.js'
 import type { RuntimeSession, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
 import {
+  type Activity,
   ASK_INFO,
-  type BackendActivity,
   parseBackends,
   parseInfo,
   parseMap,
@@ -12,7 +12,7 @@ import {
   parseStat,
   type WorkerIdentity,
 } from './state-dumps.js'
-import { isSameWorker, type Running } from './types.js'
+import { isSameWorker, type Running, type WorkerKey } from './types.js'
 
 export interface ReadOptions {
   /** Paths as the configuration writes them. */
@@ -44,12 +44,21 @@ export async function readWorker(socket: RuntimeSocket, signal: AbortSignal): Pr
   return parseInfo(await socket.ask(ASK_INFO, signal))
 }
 
-/** Traffic by backend, those without servers too. */
-export async function readActivity(socket: RuntimeSocket, signal: AbortSignal): Promise<Map<string, BackendActivity>> {
-  return parseStat(await socket.ask(`show stat -1 ${BACKENDS_AND_SERVERS} -1`, signal))
+/** Traffic by backend, those without servers too, of the worker that a new connection reaches. */
+export function readActivity(socket: RuntimeSocket, signal: AbortSignal): Promise<WorkerActivity> {
+  return socket.session(async (session) => {
+    const { pid, startedAt } = parseInfo(await session.ask(ASK_INFO))
+    const backends = parseStat(await session.ask(SHOW_TRAFFIC))
+    return { pid, ...(startedAt !== undefined && { startedAt }), backends }
+  }, signal)
 }
 
-const BACKENDS_AND_SERVERS = 2 + 4
+export interface WorkerActivity extends WorkerKey {
+  readonly backends: ReadonlyMap<string, Activity>
+}
+
+/** Backends only: every proxy, rows of type 2, every server. */
+export const SHOW_TRAFFIC = 'show stat -1 2 -1'
 
 async function readOnce(session: RuntimeSession, paths: readonly string[]): Promise<Running> {
   const { version, pid, startedAt } = parseInfo(await session.ask(ASK_INFO))

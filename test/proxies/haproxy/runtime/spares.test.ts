@@ -1,6 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import { describeStep } from '../../../../src/proxies/haproxy/runtime/planner-steps.js'
-import { isSpare, NOTHING_SINCE_LOAD, shouldRefill, stackOf } from '../../../../src/proxies/haproxy/runtime/spares.js'
+import {
+  isSpare,
+  NOTHING_SINCE_LOAD,
+  shouldRefill,
+  spareOwners,
+  stackOf,
+} from '../../../../src/proxies/haproxy/runtime/spares.js'
 
 const used = new Map([['shop', 'hostler_spare_002']])
 
@@ -18,6 +24,7 @@ describe('spares', () => {
       undefined,
       'blog',
     ])
+    expect([...spareOwners(state)]).toEqual([['hostler_spare_002', 'shop']])
   })
 
   test('are refilled when half of them are in use and nothing has changed for a while', () => {

@@ -144,7 +144,10 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
     expect(running.servers.size).toBe(BACKENDS)
     expect(running.servers.get('app-7')?.get('s1')).toMatchObject({ address: '127.0.0.1', port: 10_007, weight: 8 })
     expect(running.maps.get('paths.map')?.size).toBe(BACKENDS + 1)
-    expect((await readActivity(haproxy.socket, signal)).size).toBe(BACKENDS + 2)
+    expect(await readActivity(haproxy.socket, signal)).toMatchObject({
+      pid: running.pid,
+      backends: { size: BACKENDS + 2 },
+    })
   })
 
   test('finds of equal keys the one that is read from its dump', async () => {
