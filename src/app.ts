@@ -11,8 +11,9 @@ import type { Publisher } from './publish/files.js'
 import { createPublisher } from './publish/publisher.js'
 import { createFactCache } from './reconcile/fact-cache.js'
 import { createLane, type Lane, type RoundOutcome } from './reconcile/lane.js'
+import type { StatePreview } from './reconcile/preview.js'
 import { createReconciler, type Reconciler } from './reconcile/reconciler.js'
-import type { State } from './reconcile/state.js'
+import type { SourceState, State } from './reconcile/state.js'
 import { watchPaths } from './reconcile/watch.js'
 import { runtimeNames } from './runtimes/index.js'
 import { createSources } from './sources/index.js'
@@ -25,6 +26,8 @@ export interface App {
   /** Stops in reverse order; the proxy finishes what it has. */
   stop(): Promise<void>
   state(): State
+  /** What the next pass would do. Changes nothing. */
+  preview(signal: AbortSignal): Promise<StatePreview>
   /** Resolves when it has stopped, rejects when it broke down. */
   readonly ended: Promise<void>
 }
@@ -67,9 +70,14 @@ export function createApp(settings: Settings, context: AppContext): App {
   ended.catch(() => undefined)
 
   const state = (): State => snapshot({ settings, startedAt, reconciler, lanes })
+  const preview = async (signal: AbortSignal): Promise<StatePreview> => {
+    const plan = reconciler.plan()
+    const found = await Promise.all(lanes.map((lane) => lane.preview(plan, signal)))
+    return { version: VERSION, domain: settings.domain, problems: troubles(reconciler.sources()), proxies: found }
+  }
 
   async function start(): Promise<void> {
-    const server = await startServer(settings, state, log)
+    const server = await startServer(settings, { state, preview }, log)
     undo.push(() => server.stop())
     record = server.record
     for (const outcome of outcomes.splice(0)) record(outcome)
@@ -105,6 +113,7 @@ export function createApp(settings: Settings, context: AppContext): App {
   return {
     ended,
     state,
+    preview,
     stop,
     async start() {
       try {
@@ -122,11 +131,11 @@ export const metadataFor = ({ sources, metadata }: Settings): { metadata?: Metad
   sources.includes('rancher-metadata') && !metadata.disabled ? { metadata: createMetadataLookups(metadata) } : {}
 
 /**
- * Serves what `state` says on the private port. Imported when needed: commands that do not serve start faster without it.
+ * Serves what these say on the private port. Imported when needed: commands that do not serve start faster without it.
  */
 export async function startServer(
   settings: Settings,
-  state: () => State,
+  told: Pick<App, 'state' | 'preview'>,
   log: Logger,
 ): Promise<PrivateServer & { record: (outcome: RoundOutcome) => void }> {
   const [{ createPrivateServer }, { createMetrics }] = await Promise.all([
@@ -134,7 +143,7 @@ export async function startServer(
     import('./http/metrics.js'),
   ])
   const metrics = createMetrics()
-  const server = createPrivateServer({ ...settings.private, state, metrics, log })
+  const server = createPrivateServer({ ...settings.private, ...told, metrics, log })
   const { host, port } = await server.start()
   log.info({ listen: `${host}:${port}`, version: VERSION }, 'hostler has started')
   const record = (outcome: RoundOutcome) => {
@@ -158,7 +167,7 @@ function snapshot({ settings, startedAt, reconciler, lanes }: Parts): State {
   const sources = reconciler.sources()
   const proxies = lanes.map((lane) => lane.state())
   const problems = [
-    ...sources.filter(({ error }) => error !== undefined).map(({ name, error }) => `source ${name}: ${error}`),
+    ...troubles(sources),
     ...proxies.filter(({ error }) => error !== undefined).map(({ name, error }) => `proxy ${name}: ${error}`),
     ...(plan === undefined ? ['no source has told yet what is running'] : []),
     ...(plan === undefined ? [] : proxies.filter(notYet).map(({ name }) => `proxy ${name}: nothing is in force yet`)),
@@ -178,5 +187,8 @@ function snapshot({ settings, startedAt, reconciler, lanes }: Parts): State {
     plan: plan ?? empty,
   }
 }
+
+const troubles = (sources: readonly SourceState[]): string[] =>
+  sources.filter(({ error }) => error !== undefined).map(({ name, error }) => `source ${name}: ${error}`)
 
 const notYet = ({ settled, error }: { settled: boolean; error?: string }): boolean => !settled && error === undefined

@@ -100,7 +100,7 @@ program
   })
 program
   .command('status')
-  .description('what the running process knows: routes, backends, instances, rejections, last apply')
+  .description('what the running process knows: routes, backends, instances, rejections, last changes')
   .option('--json', 'as JSON')
   .action(async ({ json }: { json?: boolean }) => {
     const { settings } = await load()
@@ -119,6 +119,15 @@ program
     const password = (await text(process.stdin)).replace(/\r?\n$/, '')
     if (password === '') throw new HostlerError('USAGE', 'no password was given on standard input')
     print(`${await hashPassword(password)}\n`)
+  })
+program
+  .command('plan')
+  .description('what the running process would do next to its proxies, and why a reload; changes nothing')
+  .option('--json', 'as JSON')
+  .action(async ({ json }: { json?: boolean }) => {
+    const { settings } = await load()
+    const { plan } = await import('./commands/plan.js')
+    process.exitCode = await plan(settings, { json: json === true }, print)
   })
 program
   .command('config')

@@ -5,6 +5,7 @@ import type { ProxyState, SourceState, State } from '../reconcile/state.js'
 import {
   counted,
   createScreen,
+  indented,
   type Row,
   type Screen,
   type ScreenOptions,
@@ -12,8 +13,8 @@ import {
   signedTable,
   type Tone,
 } from './screen.js'
+import { changesBlocks } from './status-changes.js'
 import { routesBlock } from './status-routes.js'
-import { wrap } from './table.js'
 
 /**
  * What `hostler status` prints: whether all is well, what is routed where, and last, next to the prompt, what was
@@ -25,6 +26,7 @@ export function formatStatus(state: State, options: ScreenOptions): string {
     headline(state, screen),
     block('SOURCES', state.sources, sourceRows, screen),
     block('PROXIES', state.proxies, proxyRows, screen),
+    ...changesBlocks(state.proxies, screen),
     routesBlock(state, screen),
     rejections('IN PART', 'honoured only in part', 'wait', state.plan.warnings, screen),
     rejections('REJECTED', 'not honoured', 'bad', state.plan.rejections, screen),
@@ -42,10 +44,6 @@ function headline({ version, startedAt, domain, problems }: State, { paint, widt
   ]
   return [first.join('  '), ...problems.flatMap((problem) => indented(problem, '  ', width).map(paint.bad))]
 }
-
-/** A text that wraps under its own start. */
-const indented = (text: string, indent: string, width: number): string[] =>
-  wrap(printable(text), width - indent.length).map((line) => `${indent}${line}`)
 
 function block<T>(title: string, items: readonly T[], rows: (item: T, now: number) => Row[], screen: Screen): string[] {
   if (items.length === 0) return []
@@ -67,7 +65,7 @@ function sourceRows({ name, instances, updatedAt, error }: SourceState, now: num
 /** Trouble first, then what happened last, then the numbers. */
 function proxyRows(proxy: ProxyState, now: number): Row[] {
   const { name, error, refused } = proxy
-  const last = lastApply(proxy, now)
+  const last = lastChange(proxy, now)
   return [
     { tone: toneOf(error, proxy.settled), cells: [name, error ?? last] },
     ...refused.map(({ backend, reason }): Row => ({ tone: 'bad', cells: ['', `left out ${backend}: ${reason}`] })),
@@ -78,9 +76,9 @@ function proxyRows(proxy: ProxyState, now: number): Row[] {
 
 const dimRow = (text: string): Row => ({ tone: 'none', cells: ['', text] })
 
-function lastApply({ settled, lastApply }: ProxyState, now: number): string {
-  if (!lastApply) return settled ? 'in step since the start' : 'has taken nothing yet'
-  return `${lastApply.how} in ${Math.round(lastApply.ms)} ms, ${ago(lastApply.at, now)}`
+function lastChange({ settled, changes: [last] }: ProxyState, now: number): string {
+  if (!last) return settled ? 'in step since the start' : 'has taken nothing yet'
+  return `${last.how} in ${Math.round(last.ms)} ms, ${ago(last.at, now)}`
 }
 
 /** `version 2.6.12, pid 4242, applies: 1 start, 4 reload, 2 failed` */

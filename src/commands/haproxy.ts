@@ -5,7 +5,10 @@ import { createBackoff } from '../lib/backoff.js'
 import type { Clock } from '../lib/clock.js'
 import { messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
+import type { Plan } from '../model/plan.js'
 import { createHaproxy } from '../proxies/haproxy/index.js'
+import { changeOf, createChanges } from '../reconcile/changes.js'
+import { lookAhead, type StatePreview } from '../reconcile/preview.js'
 import type { ProxyState, State } from '../reconcile/state.js'
 import { watchPaths } from '../reconcile/watch.js'
 import { VERSION } from '../version.js'
@@ -19,24 +22,29 @@ export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logg
   const stopping = new AbortController()
   const backoff = createBackoff({ firstMs: 500, maxMs: 10_000 })
   const startedAt = clock.now()
-  let state: ProxyState = { name: proxy.name, settled: false, applies: {}, failures: 0, refused: [], details: {} }
+  const changes = createChanges()
+  let state: Omit<ProxyState, 'changes' | 'details'> = {
+    name: proxy.name,
+    settled: false,
+    applies: {},
+    failures: 0,
+    refused: [],
+  }
   const alarm = createAlarm(clock)
   let stopServer: () => Promise<void> = async () => undefined
   let stopWatching: () => Promise<void> = async () => undefined
 
   async function apply(): Promise<void> {
     try {
-      const { how, ms } = await proxy.apply(stopping.signal, stopping.signal)
+      const applied = await proxy.apply(stopping.signal, stopping.signal)
+      const { how, ms, why } = applied
       const { error: _, ...rest } = state
       state = { ...rest, settled: true }
       backoff.reset()
       if (how === 'nothing') return
-      state = {
-        ...state,
-        lastApply: { at: clock.now(), how, ms, files: [] },
-        applies: { ...state.applies, [how]: (state.applies[how] ?? 0) + 1 },
-      }
-      log.info({ how, ms: Math.round(ms) }, 'haproxy has the files on disk')
+      state = { ...state, applies: { ...state.applies, [how]: (state.applies[how] ?? 0) + 1 } }
+      changes.add(changeOf(applied, { at: clock.now(), files: [] }))
+      log.info({ how, ms: Math.round(ms), why }, 'haproxy has the files on disk')
     } catch (cause) {
       if (stopping.signal.aborted) return
       const error = messageOf(cause)
@@ -58,9 +66,19 @@ export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logg
     domain: settings.domain,
     problems: state.settled && state.error === undefined ? [] : [state.error ?? 'haproxy has not started yet'],
     sources: [],
-    proxies: [{ ...state, details: proxy.describe() }],
-    plan: { backends: [], routes: [], rejections: [], warnings: [] },
+    proxies: [{ ...state, changes: changes.list(), details: proxy.describe() }],
+    plan: NOTHING,
   })
+  // The files are somebody else's: what lies there is what counts.
+  const preview = async (signal: AbortSignal): Promise<StatePreview> => {
+    const asked = { plan: NOTHING, error: state.error, differing: async () => [] }
+    return {
+      version: VERSION,
+      domain: settings.domain,
+      problems: [],
+      proxies: [await lookAhead(proxy, asked, signal)],
+    }
+  }
 
   let ended: Promise<void> = Promise.resolve()
 
@@ -77,9 +95,10 @@ export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logg
       return ended
     },
     state: snapshot,
+    preview,
     async start() {
       try {
-        const server = await startServer(settings, snapshot, log)
+        const server = await startServer(settings, { state: snapshot, preview }, log)
         stopServer = () => server.stop()
         stopWatching = await watchPaths(proxy, () => alarm.ring(), log)
         await proxy.start?.(stopping.signal)
@@ -92,3 +111,5 @@ export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logg
     stop,
   }
 }
+
+const NOTHING: Plan = { backends: [], routes: [], rejections: [], warnings: [] }

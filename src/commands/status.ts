@@ -1,4 +1,5 @@
-import { fetchState } from '../cli/fetch-state.js'
+import { fetchState } from '../cli/fetch.js'
+import { terminal } from '../cli/screen.js'
 import { formatStatus } from '../cli/status.js'
 import type { Settings } from '../config/schema.js'
 
@@ -9,11 +10,5 @@ export async function status(
   print: (text: string) => void,
 ): Promise<void> {
   const state = await fetchState(settings.private.listen)
-  if (options.json) {
-    print(`${JSON.stringify(state, null, 2)}\n`)
-    return
-  }
-  const { isTTY, columns } = process.stdout
-  const color = isTTY === true && process.env['NO_COLOR'] === undefined
-  print(formatStatus(state, { color, width: isTTY ? columns : 0, now: Date.now() }))
+  print(options.json ? `${JSON.stringify(state, null, 2)}\n` : formatStatus(state, terminal()))
 }

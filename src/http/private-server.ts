@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Listen } from '../config/values.js'
 import { codeOf, HostlerError } from '../lib/errors.js'
+import type { StatePreview } from '../reconcile/preview.js'
 import type { State } from '../reconcile/state.js'
 import { createHostCheck } from './host-check.js'
 import type { Metrics } from './metrics.js'
@@ -20,6 +21,7 @@ export interface PrivateServer {
 export interface PrivateServerOptions {
   readonly listen: Listen
   readonly state: () => State
+  readonly preview: (signal: AbortSignal) => Promise<StatePreview>
   readonly metrics: Metrics
   readonly log: Logger
   /** More names by which clients may call (setting `private.hosts`). */
@@ -56,7 +58,7 @@ export function createPrivateServer(options: PrivateServerOptions): PrivateServe
   addErrors(app, options.log)
   addHostCheck(app, [options.listen.host, ...(options.hosts ?? [])])
   addRequestLog(app, options.log)
-  addStateRoutes(app, { state: options.state, metrics: options.metrics, now: options.now ?? Date.now })
+  addStateRoutes(app, { ...options, now: options.now ?? Date.now })
   for (const add of options.routes ?? []) add(app)
   return {
     app,

@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.js'
 import { HostlerError } from '../lib/errors.js'
+import type { Excerpt } from '../lib/excerpt.js'
 import type { Logger } from '../lib/logger.js'
 import type { Plan } from '../model/plan.js'
 import type { RenderedFile, StagedFiles } from '../publish/files.js'
@@ -22,6 +23,11 @@ export interface Proxy {
    * newer plan to publish first, and apply is called again after it.
    */
   apply(signal: AbortSignal, newer: AbortSignal): Promise<Applied>
+  /**
+   * What `apply` would do if this plan were published now. Changes nothing. Comes after an apply that is under way; throws
+   * what `render` does.
+   */
+  preview(plan: Plan, signal: AbortSignal): Promise<Preview>
   /** What the templates get, for `hostler render --context`. */
   context(plan: Plan): object
   /** Files and folders beside the rendered ones whose change calls for a new round: templates, base config, certificates. */
@@ -74,6 +80,29 @@ export interface Applied {
   readonly ms: number
   /** Why it had to be a reload, where there was a choice. */
   readonly why?: string
+  /** What was done at the proxy's runtime API, in words; only where something was. */
+  readonly steps?: Excerpt
+}
+
+/** What it would take to make the proxy use the newest files. */
+export interface Preview {
+  /** The files that the plan wants. */
+  readonly files: readonly RenderedFile[]
+  /** As in `Applied`; `blocked`: it would be refused. */
+  readonly how: Exclude<Applied['how'], 'later'> | 'blocked'
+  /** Of `runtime`, in their order. */
+  readonly steps?: readonly PlannedStep[]
+  /** Of `reload`, where there was a choice, and of `blocked`. */
+  readonly why?: string
+  /** How long until the proxy may be reloaded again; absent when it may be at once. */
+  readonly waitMs?: number
+}
+
+/** One step at a proxy's runtime API. */
+export interface PlannedStep {
+  readonly action: 'add' | 'change' | 'remove'
+  /** In words. */
+  readonly text: string
 }
 
 export interface ProxyContext {

@@ -37,6 +37,8 @@ export interface Publisher {
    * was neither committed nor discarded.
    */
   stage(files: readonly RenderedFile[]): Promise<Stage>
+  /** Absolute paths of what `stage` and a commit would write or remove. Writes nothing. */
+  differing(files: readonly RenderedFile[]): Promise<readonly string[]>
   /** Lets go of the folder. */
   close(): Promise<void>
 }

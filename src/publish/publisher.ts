@@ -7,7 +7,7 @@ import type { Publisher, RenderedFile, Stage, StagedFile } from './files.js'
 import { createLedger } from './ledger.js'
 import { holdLock, type Lock } from './lock.js'
 import { createRounds, type Round } from './round.js'
-import { createStager, STAGE_FOLDER, type Wish } from './stager.js'
+import { compare, createStager, STAGE_FOLDER, type Wish } from './stager.js'
 import { createMover } from './steps.js'
 import { farewells, manifestOf, wishesFor } from './wishes.js'
 import { makeFolder } from './write.js'
@@ -61,6 +61,11 @@ export function createPublisher({ root, log }: PublisherOptions): Publisher {
       const round = await startRound([...wishes, ...farewells(ledger.manifest, wishes)])
       current = stageOf({ files, wishes, round, scratch })
       return current
+    },
+    async differing(files) {
+      const wishes = await wishesFor(files)
+      const changes = await compare([...wishes, ...farewells(ledger.manifest, wishes)], 'none')
+      return changes.map(({ wish }) => wish.path)
     },
     async close() {
       await recovered?.catch(() => undefined)

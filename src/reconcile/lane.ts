@@ -4,9 +4,12 @@ import type { Clock } from '../lib/clock.js'
 import { createDeferred } from '../lib/deferred.js'
 import { HostlerError, messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
+import { createTurns } from '../lib/turns.js'
 import type { Backend, Plan } from '../model/plan.js'
 import { type Applied, LoadRefused, type Proxy } from '../proxies/proxy.js'
-import type { Published, Publisher, Stage } from '../publish/files.js'
+import type { Published, Publisher, RenderedFile, Stage } from '../publish/files.js'
+import { changeOf, createChanges } from './changes.js'
+import { lookAhead, type ProxyPreview } from './preview.js'
 import type { ProxyState } from './state.js'
 import { withoutBackends } from './without.js'
 
@@ -35,6 +38,8 @@ export interface Lane {
   /** Runs until aborted. `plan` gives the newest plan, or undefined while it is too early for one. */
   run(plan: () => Plan | undefined, signal: AbortSignal): Promise<void>
   state(): ProxyState
+  /** What the next round would do with this plan, without doing it. */
+  preview(plan: Plan | undefined, signal: AbortSignal): Promise<ProxyPreview>
 }
 
 export interface LaneInputs {
@@ -72,19 +77,26 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   let failures = 0
   let error: string | undefined
   let settled = false
-  let lastApply: ProxyState['lastApply']
+  const changes = createChanges()
+  const publishing = createTurns()
+  const looking = createTurns()
+  /** What the files in place were made from, and what the proxy took last. */
+  let published: Plan | undefined
+  let inForce: Plan | undefined
   let since: number | undefined
 
   async function round(current: Plan, waited: readonly (() => void)[], signal: AbortSignal): Promise<void> {
     const heard = since
     since = undefined
     newer = new AbortController()
-    const stage = await accepted(current, signal).catch(async (cause) => {
-      await loadPending(signal)
-      throw cause
-    })
-    const published = stage.changed ? await stage.commit() : await stage.discard().then(() => undefined)
-    if (published) pending.push(published)
+    const change = await publishing
+      .take(() => publish(current, signal))
+      .catch(async (cause) => {
+        await loadPending(signal)
+        throw cause
+      })
+    if (change) pending.push(change)
+    published = withoutBackends(current, refused)
     const publishedMs = heard === undefined ? 0 : clock.elapsed() - heard
     const applied = await proxy.apply(signal, newer.signal).catch(async (cause) => {
       await takeBack()
@@ -96,7 +108,14 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
       succeeded(applied)
       for (const resolve of waited) resolve()
     }
-    done({ proxy: proxy.name, applied, changed: published?.changed ?? [], publishedMs })
+    done({ proxy: proxy.name, applied, changed: change?.changed ?? [], publishedMs })
+  }
+
+  async function publish(current: Plan, signal: AbortSignal): Promise<Published | undefined> {
+    const stage = await accepted(current, signal)
+    if (stage.changed) return stage.commit()
+    await stage.discard()
+    return undefined
   }
 
   /** What was published and waits for its turn cannot wait for a plan that is refused. */
@@ -108,7 +127,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
 
   /** Puts back what the proxy runs on, the newest set first. */
   async function takeBack(): Promise<void> {
-    for (const published of pending.splice(0).reverse()) await published.rollback()
+    for (const change of pending.splice(0).reverse()) await change.rollback()
   }
 
   /** Stages the plan, leaving out one by one what the proxy will not have. */
@@ -129,11 +148,26 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
 
   /** A backend that was made anew since gets another chance. */
   function forgetChanged(current: Plan): void {
-    if (forgiving) refused.clear()
+    const kept = stillRefused(current)
     forgiving = false
-    if (refused.size === 0) return
+    for (const name of refused.keys()) if (!kept.has(name)) refused.delete(name)
+  }
+
+  function stillRefused(current: Plan): ReadonlyMap<string, { backend: Backend; reason: string }> {
+    if (forgiving || refused.size === 0) return new Map()
     const present = new Set(current.backends)
-    for (const [name, { backend }] of refused) if (!present.has(backend)) refused.delete(name)
+    return new Map([...refused].filter(([, { backend }]) => present.has(backend)))
+  }
+
+  function look(current: Plan | undefined, signal: AbortSignal): Promise<ProxyPreview> {
+    const out = current === undefined ? refused : stillRefused(current)
+    const asked = {
+      plan: current && withoutBackends(current, out),
+      refused: reasonsIn(out),
+      error,
+      differing: (files: readonly RenderedFile[]) => publishing.take(() => publisher.differing(files)),
+    }
+    return lookAhead(proxy, asked, signal)
   }
 
   function refuse(current: Plan, { culprits, message }: { culprits: readonly string[]; message: string }): boolean {
@@ -155,10 +189,13 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     settled = true
     pending.length = 0
     backoff.reset()
+    const before = inForce
+    inForce = published
     if (applied.how === 'nothing' && changed.length === 0) return
-    const { how, ms, why } = applied
+    const change = changeOf(applied, { at: clock.now(), files: changed, before, now: published })
+    const { how, ms, why } = change
     applies[how] = (applies[how] ?? 0) + 1
-    lastApply = { at: clock.now(), how, ms, files: changed, ...(why !== undefined && { why }) }
+    changes.add(change)
     log.info({ proxy: proxy.name, how, ms: Math.round(ms), why, files: changed }, 'the proxy has the new configuration')
   }
 
@@ -212,15 +249,20 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     state: () => ({
       name: proxy.name,
       settled,
-      ...(lastApply && { lastApply }),
+      changes: changes.list(),
       ...(error !== undefined && { error }),
       applies: { ...applies },
       failures,
-      refused: [...refused].map(([backend, { reason }]) => ({ backend, reason })),
+      refused: reasonsIn(refused),
       details: proxy.describe(),
     }),
+    // One at a time: a round then waits for one of them at the most.
+    preview: (current, signal) => looking.take(() => look(current, signal)),
   }
 }
+
+const reasonsIn = (refused: ReadonlyMap<string, { reason: string }>): ProxyState['refused'] =>
+  [...refused].map(([backend, { reason }]) => ({ backend, reason }))
 
 const unique = (paths: readonly string[]): string[] => [...new Set(paths)]
 

@@ -1,4 +1,5 @@
 import type { Plan } from '../model/plan.js'
+import type { AppliedChange } from './changes.js'
 
 /** What the running process knows of itself: served at /api/state, printed by `hostler status`, measured by /metrics. */
 export interface State {
@@ -28,8 +29,8 @@ export interface ProxyState {
   readonly name: string
   /** A round has ended well: what the plan wants is in force. */
   readonly settled: boolean
-  /** The last change that the proxy took. */
-  readonly lastApply?: AppliedChange
+  /** The last changes that the proxy took, the newest first. */
+  readonly changes: readonly AppliedChange[]
   /** Why the newest plan is not in force; undefined when it is. */
   readonly error?: string
   readonly applies: Readonly<Record<string, number>>
@@ -37,14 +38,4 @@ export interface ProxyState {
   /** Backends that the proxy itself refused, with its words. */
   readonly refused: readonly { readonly backend: string; readonly reason: string }[]
   readonly details: Readonly<Record<string, string | number | boolean>>
-}
-
-export interface AppliedChange {
-  /** Milliseconds since the epoch. */
-  readonly at: number
-  readonly how: string
-  readonly ms: number
-  readonly files: readonly string[]
-  /** Why it had to be a reload. */
-  readonly why?: string
 }

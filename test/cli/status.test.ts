@@ -28,6 +28,11 @@ PROXIES
   ● haproxy  reload in 34 ms, 12s ago
              version 2.6.12, pid 4242, applies: 1 start, 4 reload, 20 nothing
 
+CHANGES  the last 2 changes of haproxy
+    WHEN        HOW       TOOK  WHAT
+    12s ago     reload   34 ms  app-r2, because backend app-r2 is new, and no spare backend is like it: option httpchk
+    3h 12m ago  start   204 ms  app-r1, b, c and 9 more
+
 ROUTES  4 routes, 2 backends, 3 live, 0 waiting
     HOST/PATH                                  BACKEND  SERVERS
   ● app-r1.ci.example.com                      app-r1   2 live: app-r1-web-1 172.18.0.2:8080, app-r1-web-2
@@ -56,6 +61,11 @@ PROXIES
              before that: reload in 34 ms, 12s ago
              version 2.6.12, pid 4242, applies: 1 start, 4 reload, 20 nothing, 2 failed
 
+CHANGES  the last 2 changes of haproxy
+    WHEN        HOW       TOOK  WHAT
+    12s ago     reload   34 ms  app-r2, because backend app-r2 is new, and no spare backend is like it: option httpchk
+    3h 12m ago  start   204 ms  app-r1, b, c and 9 more
+
 ROUTES  5 routes, 3 backends, 3 live, 2 waiting
     HOST/PATH                                  BACKEND  SERVERS
   ● app-r1.ci.example.com                      app-r1   2 live: app-r1-web-1 172.18.0.2:8080, app-r1-web-2 [fd00::2]:8080
@@ -81,7 +91,7 @@ REJECTED  2 labels not honoured
 
   test('tells a proxy that had nothing to take from one that took nothing yet', () => {
     const proxies = (settled: boolean) => [
-      { name: 'traefik', settled, applies: {}, failures: 0, refused: [], details: {} },
+      { name: 'traefik', settled, changes: [], applies: {}, failures: 0, refused: [], details: {} },
     ]
     expect(print(readyState({ proxies: proxies(true) }))).toContain('● traefik  in step since the start\n')
     const text = print(readyState({ proxies: proxies(false) }))

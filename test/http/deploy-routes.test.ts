@@ -15,6 +15,7 @@ import { createUsers } from '../../src/lifecycle/deploy/users.js'
 import { RuntimeError } from '../../src/runtimes/runtime.js'
 import { createFakeClock, type FakeClock } from '../support/clock.js'
 import { createMemoryRuntime, type MemoryRuntime } from '../support/memory-runtime.js'
+import { samplePreview } from '../support/previews.js'
 import { readyState } from '../support/states.js'
 import { tempDir } from '../support/temp.js'
 
@@ -39,6 +40,7 @@ async function start(more: Partial<DeployerInputs> & { auth?: boolean } = {}): P
   server = createPrivateServer({
     listen: { host: '127.0.0.1', port: 0 },
     state: readyState,
+    preview: async () => samplePreview(),
     metrics: createMetrics(),
     log,
     routes: [(app) => addDeployRoutes(app, { deployer, access }), (app) => addOpenApiRoute(app, deployOperations)],

@@ -6,6 +6,7 @@ import { createMetrics } from '../../src/http/metrics.js'
 import { createPrivateServer, type PrivateServer, type PrivateServerOptions } from '../../src/http/private-server.js'
 import { silentLogger } from '../../src/lib/logger.js'
 import { freePort } from '../support/ports.js'
+import { calmProxy, samplePreview } from '../support/previews.js'
 import { largeState, NOW, readyState, troubledState } from '../support/states.js'
 
 const started: PrivateServer[] = []
@@ -14,6 +15,7 @@ function server(more: Partial<PrivateServerOptions> = {}): PrivateServer {
   const created = createPrivateServer({
     listen: { host: '127.0.0.1', port: 0 },
     state: readyState,
+    preview: async () => samplePreview(),
     metrics: createMetrics(),
     log: silentLogger(),
     now: () => NOW,
@@ -52,12 +54,28 @@ describe('/api/state', () => {
   })
 })
 
+describe('/api/plan', () => {
+  test('is what comes next, asked for each time, with an end to waiting', async () => {
+    const asked: AbortSignal[] = []
+    const preview = async (signal: AbortSignal) => {
+      asked.push(signal)
+      return samplePreview(calmProxy({ how: 'reload', why: `asked ${asked.length} times` }))
+    }
+    const { app } = server({ preview })
+    await app.inject('/api/plan')
+    const reply = await app.inject('/api/plan')
+    expect(reply.json()).toEqual(samplePreview(calmProxy({ how: 'reload', why: 'asked 2 times' })))
+    expect(asked.map(({ aborted }) => aborted)).toEqual([false, false])
+  })
+})
+
 describe('errors', () => {
   test.each([
     ['GET', '/nowhere', 404, 'Not found'],
     ['GET', '/%zz', 400, 'Bad request'],
     ['POST', '/healthz', 405, 'Method not allowed'],
     ['DELETE', '/api/state?x=1', 405, 'Method not allowed'],
+    ['POST', '/api/plan', 405, 'Method not allowed'],
   ] as const)('%s %s is a problem with status %d', async (method, url, status, title) => {
     const reply = await server().app.inject({ method, url })
     expect(reply.statusCode).toBe(status)

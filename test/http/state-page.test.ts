@@ -7,6 +7,7 @@ import { PAGE_POLICY, statePage } from '../../src/http/pages/state-page.js'
 import { createPrivateServer } from '../../src/http/private-server.js'
 import { silentLogger } from '../../src/lib/logger.js'
 import type { State } from '../../src/reconcile/state.js'
+import { samplePreview } from '../support/previews.js'
 import { NOW, readyState, sampleBackend, sampleRoute, troubledState } from '../support/states.js'
 
 /** What a person reads: the text of the page without markup. */
@@ -51,7 +52,10 @@ describe('the page', () => {
 
   test('shows what a proxy did last, what it refused, and what a source last said', () => {
     const text = readable(troubledState())
-    expect(text).toContain('reload in 34 ms, 12s ago haproxy-backends.cfg, domain.map reload failed: cannot bind *:80')
+    expect(text).toContain('reload in 34 ms, 12s ago reload failed: cannot bind *:80')
+    expect(text).toContain(
+      'Last changes of haproxy 2 reload 34 ms, 12s ago app-r2 because backend app-r2 is new, and no spare backend is like it: option httpchk start 204 ms, 3h 12m ago app-r1, b, c and 9 more',
+    )
     expect(text).toContain('left out app-r9: unknown keyword &#39;foo&#39;')
     expect(text).toContain('docker 3 instances, read 2s ago rancher-metadata 12 instances, read 5m ago cannot read')
     expect(text).toContain('file 0 instances, never read')
@@ -103,6 +107,7 @@ describe('safety of the page', () => {
     const { app } = createPrivateServer({
       listen: { host: '127.0.0.1', port: 0 },
       state: readyState,
+      preview: async () => samplePreview(),
       metrics: createMetrics(),
       log: silentLogger(),
     })

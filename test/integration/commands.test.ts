@@ -363,7 +363,7 @@ describeWith(['haproxy'], 'a start that cannot work', () => {
   test('--help names every command and option', async () => {
     const { code, stdout } = await rig.run(['--help'])
     expect(code).toBe(0)
-    const names = ['run', 'generate', 'generate-maps', 'haproxy', 'render', 'check', 'status', 'config']
+    const names = ['run', 'generate', 'generate-maps', 'haproxy', 'render', 'check', 'status', 'plan', 'config']
     for (const name of names) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'))
     for (const option of ['--config', '--set', '--proxy', '--domain', '--log-level']) expect(stdout).toContain(option)
     const { stdout: render } = await rig.run(['render', '--help'])

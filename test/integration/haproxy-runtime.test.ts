@@ -102,6 +102,10 @@ describeWith(['haproxy'], 'changing the running HAProxy', () => {
     rig.stacks([base(), ...many.map((stack) => app(stack, two))])
     for (const stack of many) await rig.untilServedBy('two', hostOf(stack))
     await until('the reload is told', () => /"how":"reload","ms":\d+,"why":"[^"]*spare/.test(hostler.log()))
+    const told = JSON.stringify((await proxy())?.changes)
+    expect(told).toMatch(
+      /"how":"reload","ms":[\d.]+,"backends":\{[^}]*"s[1-8]"[^}]*\},"files":\[[^\]]*\],"why":"[^"]*spare/,
+    )
   })
 
   test('an option that only a load can bring is a reload, and says which', async () => {
@@ -134,7 +138,7 @@ describeWith(['haproxy'], 'changing the running HAProxy', () => {
     rig.stacks([base(), app('slow', two, { labels: { port } })])
     await until(
       'slow is known',
-      async () => (await proxy())?.lastApply?.how === 'runtime' && rig.read('out/domain.map').includes('slow'),
+      async () => (await proxy())?.changes[0]?.how === 'runtime' && rig.read('out/domain.map').includes('slow'),
     )
     const answer = rig.ask(hostOf('slow'))
     await arrived
@@ -159,7 +163,7 @@ describeWith(['haproxy'], 'changing the running HAProxy', () => {
       other.stacks([base(), app('more', two)])
       await other.untilServedBy('two', hostOf('more'))
       const last = await until('the reload is told', async () => {
-        const applied = (await running.state()).proxies[0]?.lastApply
+        const applied = (await running.state()).proxies[0]?.changes[0]
         return applied?.how === 'reload' && applied
       })
       expect(last.why).toContain('no stats socket')

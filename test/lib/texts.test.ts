@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { ago, span } from '../../src/lib/ago.js'
+import { excerpt, listed } from '../../src/lib/excerpt.js'
 import { maskCredentials } from '../../src/lib/mask.js'
 import { printable } from '../../src/lib/printable.js'
 
@@ -20,6 +21,21 @@ describe('spans of time for people', () => {
     expect(ago(1000, 1500)).toBe('just now')
     expect(ago(2000, 1000)).toBe('just now')
     expect(ago(1000, 6000)).toBe('5s ago')
+  })
+})
+
+describe('lists for people', () => {
+  test.each([
+    [[], ''],
+    [['a'], 'a'],
+    [['a', 'b'], 'a and b'],
+    [['a', 'b', 'c'], 'a, b and c'],
+    [['a', 'b', 'c', 'd'], 'a, b, c and d'],
+    [['a', 'b', 'c', 'd', 'e'], 'a, b, c and 2 more'],
+  ])('%j reads %s', (items, expected) => expect(listed(excerpt(items, 4))).toBe(expected))
+
+  test('an excerpt knows how many there were', () => {
+    expect(excerpt(['a', 'b', 'c'], 2)).toEqual({ count: 3, first: ['a', 'b'] })
   })
 })
 

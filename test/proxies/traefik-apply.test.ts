@@ -67,6 +67,22 @@ describe('applying to Traefik', () => {
     expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'nothing' })
   })
 
+  test('foresees whether Traefik gets a new file; asking does not change what is waited for', async () => {
+    const { proxy, put } = proxyWith()
+    await put(app())
+    expect(await proxy.preview(planOf([app()]), signal)).toMatchObject({ how: 'watched' })
+    await proxy.apply(signal, signal)
+    expect(await proxy.preview(planOf([app()]), signal)).toMatchObject({ how: 'nothing' })
+    const { how, files } = await proxy.preview(planOf([app(81)]), signal)
+    expect([how, files[0]?.path, files[0]?.content]).toEqual([
+      'watched',
+      join(dir, 'hostler.yml'),
+      expect.stringContaining(':81'),
+    ])
+    // What was asked for is not published, so that Traefik cannot have it.
+    expect(await proxy.apply(signal, signal)).toMatchObject({ how: 'nothing' })
+  })
+
   test('fails when Traefik does not load it in time, after reminding it once with a touched file', async () => {
     const { proxy, put } = proxyWith()
     await put(app())

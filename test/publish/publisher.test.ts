@@ -127,6 +127,24 @@ describe('staging', () => {
   })
 })
 
+describe('asking what differs', () => {
+  test('names what a commit would write or remove, and leaves everything as it is', async () => {
+    const root = tempDir()
+    const path = (name: string) => join(root, name)
+    const publisher = publisherAt(root)
+    const file = (name: string, content = name) => ({ path: path(name), content })
+    expect(await publisher.differing([file('a')])).toEqual([path('a')])
+    await publish(publisher, [file('a'), file('b'), file('c')])
+    const before = readdirSync(root, { recursive: true }).sort()
+    expect(await publisher.differing([file('a'), file('b'), file('c')])).toEqual([])
+    expect(await publisher.differing([file('a', 'new'), file('b'), file('d')])).toEqual(['a', 'd', 'c'].map(path))
+    expect(readdirSync(root, { recursive: true }).sort()).toEqual(before)
+    expect(['a', 'b', 'c'].map((name) => readFileSync(path(name), 'utf8'))).toEqual(['a', 'b', 'c'])
+    const { changed } = await publish(publisher, [file('a', 'new'), file('b'), file('d')])
+    expect(changed).toEqual(['a', 'd', 'c'].map(path))
+  })
+})
+
 describe('committing', () => {
   test('touches nothing when the content is equal', async () => {
     const root = tempDir()

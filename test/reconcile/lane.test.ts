@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { silentLogger } from '../../src/lib/logger.js'
 import type { Plan } from '../../src/model/plan.js'
 import { createPlanner } from '../../src/model/planner.js'
-import { type Applied, type CheckResult, LoadRefused, type Proxy } from '../../src/proxies/proxy.js'
+import { type Applied, type CheckResult, LoadRefused, type Preview, type Proxy } from '../../src/proxies/proxy.js'
 import { createPublisher } from '../../src/publish/publisher.js'
 import { createLane, type RoundOutcome } from '../../src/reconcile/lane.js'
 import { createFakeClock } from '../support/clock.js'
@@ -39,6 +39,8 @@ function setUp() {
       proxy.newer = newer
       return proxy.outcome()
     },
+    foreseen: { how: 'nothing' } as Omit<Preview, 'files'>,
+    preview: async (plan: Plan) => ({ files: proxy.render(plan), ...proxy.foreseen }),
     context: () => ({}),
     watched: () => [],
     describe: () => ({}),
@@ -70,8 +72,9 @@ function setUp() {
     lane.nudge(clock.elapsed())
   }
   const content = () => readFileSync(path, 'utf8').trim()
+  const preview = () => lane.preview(plan, stopping.signal)
   const rounds = (count: number) => until(`${count} rounds have ended`, () => outcomes.length >= count)
-  return { proxy, lane, clock, want, content, outcomes, rounds }
+  return { root, proxy, lane, clock, want, content, preview, outcomes, rounds }
 }
 
 describe('a proxy’s lane', () => {
@@ -312,5 +315,109 @@ describe('a proxy’s lane', () => {
       await expect(waiting).rejects.toThrow('enough')
       await expect(lane.inForce(ending.signal)).rejects.toThrow('enough')
     })
+  })
+})
+
+describe('the changes that a lane remembers', () => {
+  test('tell when, how, in what time and why, what was done, and which backends and files it was about', async () => {
+    const { root, proxy, lane, clock, want, rounds } = setUp()
+    want('a', 'b')
+    await rounds(1)
+    await clock.pass(5000)
+    const steps = { count: 1, first: ['add server c/c'] }
+    proxy.outcome = async () => ({ how: 'runtime', ms: 7.5, steps })
+    want('b', 'c')
+    await rounds(2)
+    proxy.outcome = async () => ({ how: 'reload', ms: 30, why: 'somebody else has reloaded it' })
+    lane.nudge()
+    await rounds(3)
+    const files = [join(root, 'backends')]
+    expect(lane.state().changes).toEqual([
+      {
+        at: clock.now(),
+        how: 'reload',
+        ms: 30,
+        backends: { count: 0, first: [] },
+        files: [],
+        why: 'somebody else has reloaded it',
+      },
+      { at: clock.now(), how: 'runtime', ms: 7.5, backends: { count: 2, first: ['c', 'a'] }, files, steps },
+      { at: clock.now() - 5000, how: 'reload', ms: 1, backends: { count: 2, first: ['a', 'b'] }, files },
+    ])
+  })
+
+  test('are the last ten, the newest first, with ten names each however many there are', async () => {
+    const { lane, want, rounds } = setUp()
+    for (let count = 1; count <= 12; count++) {
+      want(...Array.from({ length: count * 5 }, (_, index) => `r${count}-${index}`))
+      await rounds(count)
+    }
+    const { changes } = lane.state()
+    expect(changes.map(({ backends }) => backends.count)).toEqual([115, 105, 95, 85, 75, 65, 55, 45, 35, 25])
+    expect(changes.every(({ backends }) => backends.first.length === 10)).toBe(true)
+  })
+
+  test('do not hold rounds in which nothing was to do; files of which the proxy needs to know nothing are only written', async () => {
+    const { proxy, lane, want, rounds } = setUp()
+    proxy.outcome = async () => ({ how: 'nothing', ms: 0 })
+    want('a')
+    await rounds(1)
+    lane.nudge()
+    await rounds(2)
+    expect(lane.state().changes).toMatchObject([{ how: 'written', backends: { first: ['a'] } }])
+    expect(lane.state().applies).toEqual({ written: 1 })
+  })
+
+  test('name what was loaded when the plan after it was refused', async () => {
+    const { proxy, lane, want, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    proxy.outcome = () =>
+      new Promise((resolve) => proxy.newer?.addEventListener('abort', () => resolve({ how: 'later', ms: 0 })))
+    want('a', 'b')
+    await until('the second round waits', () => proxy.applies === 2)
+    proxy.outcome = async () => ({ how: 'reload', ms: 2 })
+    proxy.verdict = () => ({ ok: false, message: 'the base is broken', culprits: [] })
+    want('a', 'b', 'c')
+    await rounds(3)
+    expect(lane.state().changes[0]).toMatchObject({ ms: 2, backends: { first: ['b'] } })
+  })
+})
+
+describe('what a lane says will come', () => {
+  test('is what the proxy says, and which files would be written; nothing is written', async () => {
+    const { root, proxy, lane, want, content, preview, rounds } = setUp()
+    want('a')
+    await rounds(1)
+    expect(await preview()).toEqual({ name: 'fake', how: 'nothing', steps: [], files: [], refused: [] })
+    proxy.outcome = () => new Promise(() => undefined)
+    proxy.render = ({ backends }) => [{ path: join(root, 'backends'), content: `new ${backends.length}\n` }]
+    expect(await preview()).toMatchObject({ how: 'written', files: [join(root, 'backends')] })
+    const steps = [{ action: 'add', text: 'add server b/b' }] as const
+    proxy.foreseen = { how: 'runtime', steps }
+    expect(await preview()).toMatchObject({ how: 'runtime', steps, files: [join(root, 'backends')] })
+    expect(content()).toBe('a')
+    expect([proxy.checks, proxy.applies, lane.state().changes.length]).toEqual([1, 1, 1])
+  })
+
+  test('leaves out what is refused until that has changed', async () => {
+    const { proxy, lane, want, preview, rounds } = setUp()
+    proxy.verdict = (text) =>
+      text.includes('bad') ? { ok: false, message: 'bad is bad', culprits: ['bad'] } : { ok: true }
+    want('a', 'bad')
+    await rounds(1)
+    expect(await preview()).toMatchObject({ files: [], refused: [{ backend: 'bad', reason: 'bad is bad' }] })
+    proxy.outcome = () => new Promise(() => undefined)
+    proxy.verdict = () => ({ ok: true })
+    proxy.render = () => {
+      throw new Error('not now')
+    }
+    lane.reconsider()
+    await until('the lane has failed', () => lane.state().error !== undefined)
+    expect(await preview()).toMatchObject({ how: 'blocked', why: 'not now', refused: [], error: 'not now' })
+  })
+
+  test('is that it is too early while nothing is known', async () => {
+    expect(await setUp().preview()).toMatchObject({ how: 'blocked', why: 'no source has told yet what is running' })
   })
 })

@@ -60,7 +60,23 @@ export function readyState(more: Partial<State> = {}): State {
       {
         name: 'haproxy',
         settled: true,
-        lastApply: { at: NOW - 12_000, how: 'reload', ms: 33.6, files: ['haproxy-backends.cfg', 'domain.map'] },
+        changes: [
+          {
+            at: NOW - 12_000,
+            how: 'reload',
+            ms: 33.6,
+            backends: { count: 1, first: ['app-r2'] },
+            files: ['/h/haproxy-backends.cfg', '/h/domain.map'],
+            why: 'backend app-r2 is new, and no spare backend is like it: option httpchk',
+          },
+          {
+            at: NOW - 192 * MINUTE_MS,
+            how: 'start',
+            ms: 204.1,
+            backends: { count: 12, first: ['app-r1', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'] },
+            files: ['/h/haproxy-backends.cfg', '/h/domain.map'],
+          },
+        ],
         applies: { start: 1, reload: 4, nothing: 20 },
         failures: 0,
         refused: [],

@@ -1,5 +1,5 @@
-import { basename } from 'node:path'
 import type { Backend, Rejection, Route } from '../../model/plan.js'
+import { type AppliedChange, subjectOf } from '../../reconcile/changes.js'
 import type { ProxyState, SourceState, State } from '../../reconcile/state.js'
 import { type Content, html, type Markup } from './html.js'
 
@@ -57,18 +57,23 @@ export const rejectionRow = ({
 
 export const proxyRow = (proxy: ProxyState, ago: (at: number) => string): Markup => html`<li class="pair">
 <div><span class="dot ${tone(proxy.error, proxy.settled)}"></span>${proxy.name}</div>
-<div>${lastApply(proxy, ago)}
+<div>${lastChange(proxy, ago)}
 ${proxy.error === undefined ? undefined : html`<div class="bad">${proxy.error}</div>`}
 ${proxy.refused.map(({ backend, reason }) => html`<div class="bad">left out ${backend}: ${reason}</div>`)}
 <div><small>${facts(proxy)}</small></div></div>
 </li>
 `
 
-function lastApply({ settled, lastApply }: ProxyState, ago: (at: number) => string): Content {
-  if (!lastApply) return html`<span class="dim">${settled ? 'in step since the start' : 'has taken nothing yet'}</span>`
-  const { how, ms, at, files } = lastApply
-  return html`${how} in ${Math.round(ms)} ms, ${ago(at)} <small>${files.map((file) => basename(file)).join(', ')}</small>`
+function lastChange({ settled, changes: [last] }: ProxyState, ago: (at: number) => string): Content {
+  if (!last) return html`<span class="dim">${settled ? 'in step since the start' : 'has taken nothing yet'}</span>`
+  return html`${last.how} in ${Math.round(last.ms)} ms, ${ago(last.at)}`
 }
+
+export const changeRow = (change: AppliedChange, ago: (at: number) => string): Markup => html`<li class="pair">
+<div>${change.how} <small>${Math.round(change.ms)} ms, ${ago(change.at)}</small></div>
+<div>${subjectOf(change)}${change.why === undefined ? undefined : html`<div class="dim">because ${change.why}</div>`}</div>
+</li>
+`
 
 const facts = ({ applies, failures, details }: ProxyState): string =>
   [...Object.entries(applies), ['failed', failures] as const, ...Object.entries(details)]

@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import type { Clock } from '../../lib/clock.js'
 import type { Logger } from '../../lib/logger.js'
-import { type Applied, LoadRefused } from '../proxy.js'
+import { createTurns } from '../../lib/turns.js'
+import { type Applied, LoadRefused, type Preview } from '../proxy.js'
 import type { Checker, CheckVerdict } from './checker.js'
 import { culpritsOf, parseMessages, summarise } from './checker-messages.js'
-import { createFingerprint } from './fingerprint.js'
+import { createFingerprint, type Replacement } from './fingerprint.js'
 import type { ReloadResult } from './master-socket.js'
 import type { Mover } from './runtime/mover.js'
-import { type LoadedFiles, readImage } from './runtime/read-image.js'
+import { type LoadedFiles, readImage, textOnDisk } from './runtime/read-image.js'
 
 /** Makes the running HAProxy load its files, whichever way leads to it. */
 export interface Loader {
@@ -40,6 +41,11 @@ export interface Driver {
     scratch: string,
     signal: AbortSignal,
   ): Promise<CheckVerdict>
+  /**
+   * What `apply` would do if these texts were in place (path → content; every other file as it lies on disk). Comes after an
+   * `apply` that is under way, unless that waits for its turn to reload. Whether HAProxy would take the texts is not asked.
+   */
+  preview(files: LoadedFiles, texts: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Omit<Preview, 'files'>>
   /** Ends what goes on in the background. */
   stop(): Promise<void>
 }
@@ -72,10 +78,10 @@ export function createDriver(inputs: DriverInputs): Driver {
   let lastMove = 0
   const said = new Set<string>()
   let lastReload = Number.NEGATIVE_INFINITY
-  let queue: Promise<unknown> = Promise.resolve()
+  const turns = createTurns()
 
-  const identify = ({ configs, others }: LoadedFiles, staged: ReadonlyMap<string, string> = NOTHING_STAGED) =>
-    fingerprint.of([...configs, ...others].map((path) => replaced(path, staged)))
+  const identify = ({ configs, others }: LoadedFiles, replaced: (path: string) => string | Replacement = inPlace) =>
+    fingerprint.of([...configs, ...others].map(replaced))
 
   async function check(files: LoadedFiles, staged: ReadonlyMap<string, string>, scratch: string, signal: AbortSignal) {
     if (await canMove(files, staged, signal)) return { ok: true, warnings: [] } as const
@@ -92,7 +98,7 @@ export function createDriver(inputs: DriverInputs): Driver {
     signal: AbortSignal,
   ): Promise<boolean> {
     if (mover === undefined || !loader.isUp() || defect !== undefined) return false
-    const { image, roles } = await readImage(files, staged)
+    const { image, roles } = await readImage(files, (path) => textOnDisk(staged.get(path) ?? path))
     return 'steps' in (await mover.plan({ image, roles, onDisk }, signal))
   }
 
@@ -102,7 +108,7 @@ export function createDriver(inputs: DriverInputs): Driver {
     scratch: string,
     signal: AbortSignal,
   ) {
-    const identity = await identify(files, staged)
+    const identity = await identify(files, stagedIn(staged))
     const verdict = await inputs.checker.check(checkedFiles(files, staged), scratch, signal)
     if (verdict.ok) {
       accepted = identity
@@ -113,14 +119,15 @@ export function createDriver(inputs: DriverInputs): Driver {
 
   /** @returns whether the turn has come; false when something newer came first */
   async function turnToReload(signal: AbortSignal, newer: AbortSignal): Promise<boolean> {
-    const waitMs = lastReload + inputs.spacingMs - clock.elapsed()
-    if (waitMs <= 0) return true
     const either = AbortSignal.any([signal, newer])
-    await clock.sleep(waitMs, either).catch(() => signal.throwIfAborted())
+    await clock.sleep(msToReload(), either).catch(() => signal.throwIfAborted())
     return !newer.aborted
   }
 
-  async function applyNow(signal: AbortSignal, newer: AbortSignal): Promise<Applied> {
+  const msToReload = () => Math.max(0, lastReload + inputs.spacingMs - clock.elapsed())
+
+  /** `not yet`: it has to be a reload, and another one was not long ago. */
+  async function applyNow(signal: AbortSignal): Promise<Applied | 'not yet'> {
     const files = inputs.files()
     onDisk = files
     const wanted = await identify(files)
@@ -129,7 +136,7 @@ export function createDriver(inputs: DriverInputs): Driver {
     const moved = loader.isUp() ? await move(files, wanted, signal) : undefined
     if (moved !== undefined && 'how' in moved) return moved
     if (wanted !== accepted) await checkOnDisk(files, signal)
-    if (!(await turnToReload(signal, newer))) return { how: 'later', ms: 0 }
+    if (msToReload() > 0) return 'not yet'
     const { image } = await readImage(files)
     const { ok, ms, log, how, workerPid } = await loader.load(signal)
     // A start is no reload: what follows it at once, the first round on an earlier run's files, need not wait.
@@ -154,8 +161,27 @@ export function createDriver(inputs: DriverInputs): Driver {
     if ('reload' in moved) return { why: moved.reload }
     loaded = wanted
     if (wanted !== accepted) verifySoon()
-    if (moved.steps === 0 && mover.wantsRefill()) return { why: 'a quiet moment to have all spare backends again' }
-    return moved.steps === 0 ? NOTHING : { how: 'runtime', ms: clock.elapsed() - began }
+    if (moved.steps.count === 0 && mover.wantsRefill()) return { why: REFILL }
+    return moved.steps.count === 0 ? NOTHING : { how: 'runtime', ms: clock.elapsed() - began, steps: moved.steps }
+  }
+
+  /** Follows `applyNow` and `move`, and does nothing. */
+  async function previewNow(files: LoadedFiles, texts: ReadonlyMap<string, string>, signal: AbortSignal) {
+    const wanted = await identify(files, heldBy(texts))
+    if (defect?.identity === wanted) return { how: 'blocked', why: defect.error.message } as const
+    if (!loader.isUp()) return { how: 'start' } as const
+    const reload = (why: string) => {
+      const waitMs = msToReload()
+      return { how: 'reload', why, ...(waitMs > 0 && { waitMs }) } as const
+    }
+    const ifOther = (why: string) => (wanted === loaded ? ({ how: 'nothing' } as const) : reload(why))
+    if (mover === undefined) return ifOther('changes at run time are switched off (setting haproxy.runtime)')
+    const { image, roles } = await readImage(files, async (path) => texts.get(path) ?? textOnDisk(path))
+    const found = await mover.preview({ image, roles, onDisk }, signal)
+    if ('unavailable' in found) return ifOther(found.unavailable)
+    if ('reload' in found) return reload(found.reload)
+    if (found.steps.length > 0) return { how: 'runtime', steps: found.steps } as const
+    return mover.wantsRefill() ? reload(REFILL) : ({ how: 'nothing' } as const)
   }
 
   /** HAProxy must also be able to load what it was moved to; looked at when things have calmed down. */
@@ -218,11 +244,15 @@ export function createDriver(inputs: DriverInputs): Driver {
 
   return {
     check,
-    apply(signal, newer) {
-      const turn = queue.then(() => applyNow(signal, newer))
-      queue = turn.catch(() => undefined)
-      return turn
+    async apply(signal, newer) {
+      for (;;) {
+        const outcome = await turns.take(() => applyNow(signal))
+        if (outcome !== 'not yet') return outcome
+        // Not within the turn: whoever asks what is to come shall not wait with it. What has changed meanwhile is seen after it.
+        if (!(await turnToReload(signal, newer))) return { how: 'later', ms: 0 }
+      }
     },
+    preview: (files, texts, signal) => turns.take(() => previewNow(files, texts, signal)),
     async stop() {
       life.abort()
       await verifying
@@ -237,9 +267,18 @@ const PATIENCE_MS = 30_000
 
 const NOTHING_STAGED: ReadonlyMap<string, string> = new Map()
 
-function replaced(path: string, staged: ReadonlyMap<string, string>) {
+const REFILL = 'a quiet moment to have all spare backends again'
+
+const inPlace = (path: string) => path
+
+const stagedIn = (staged: ReadonlyMap<string, string>) => (path: string) => {
   const readPath = staged.get(path)
   return readPath === undefined ? path : { path, readPath }
+}
+
+const heldBy = (texts: ReadonlyMap<string, string>) => (path: string) => {
+  const content = texts.get(path)
+  return content === undefined ? path : { path, content }
 }
 
 function checkedFiles({ configs, others }: LoadedFiles, staged: ReadonlyMap<string, string>) {

@@ -13,11 +13,10 @@ export interface Fingerprint {
   of(paths: readonly (string | Replacement)[]): Promise<string>
 }
 
-/** Stands for `path` as it will be once the file at `readPath` has taken its place. */
-export interface Replacement {
-  readonly path: string
-  readonly readPath: string
-}
+/** Stands for `path` as it will be once the file at `readPath` has taken its place, or holds `content`. */
+export type Replacement =
+  | { readonly path: string; readonly readPath: string }
+  | { readonly path: string; readonly content: string }
 
 /** Changes within the clock tick of a file system keep size and time; younger files are therefore always read. */
 const SETTLED_MS = 2000
@@ -32,9 +31,7 @@ export function createFingerprint(now: () => number = Date.now): Fingerprint {
     const cached = known.get(path) ?? older.get(path)
     if (cached?.version === version) return cached
     const settled = now() - Number(stats.mtimeMs) > SETTLED_MS
-    const hash = createHash('sha256')
-      .update(await readFile(path))
-      .digest('hex')
+    const hash = hashText(await readFile(path))
     return { hash, version: settled ? version : '' }
   }
 
@@ -43,7 +40,13 @@ export function createFingerprint(now: () => number = Date.now): Fingerprint {
       const files = (await Promise.all(paths.map(filesAt))).flat()
       const next = new Map<string, Known>()
       const whole = createHash('sha256')
-      for (const { path, readPath } of files) {
+      for (const file of files) {
+        const { path } = file
+        if ('content' in file) {
+          whole.update(`${hashText(file.content)} ${path}\n`)
+          continue
+        }
+        const { readPath } = file
         const stats = await statOf(readPath)
         if (stats === undefined) whole.update(`missing ${path}\n`)
         else if (stats.isFile()) {
@@ -58,6 +61,8 @@ export function createFingerprint(now: () => number = Date.now): Fingerprint {
     },
   }
 }
+
+const hashText = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex')
 
 interface Known {
   readonly hash: string

@@ -44,8 +44,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   let rendered: readonly string[] | undefined
   const present = () => rendered ?? written.filter((path) => existsSync(path))
 
-  const files = (): LoadedFiles => {
-    const all = present()
+  const filesWith = (all: readonly string[]): LoadedFiles => {
     const configs = [base, ...all.filter(isConfig).sort()]
     const pems = certificates.list().map(({ path }) => path)
     const others = [...all.filter((path) => !isConfig(path)), ...pems]
@@ -55,6 +54,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       others: unique([...others, ...mentionedFiles(base, env)]).filter((path) => !configs.includes(path)),
     }
   }
+  const files = () => filesWith(present())
   const ports = () => {
     if (operatorSections(readBase(base)).frontends) return []
     const { http, https, stats } = settings
@@ -127,6 +127,9 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     })
   }
 
+  const renderFiles = (plan: Plan): RenderedFile[] =>
+    templates.render(templateContext(plan)).map(({ name, text }) => ({ path: outputs.pathOf(name), content: text }))
+
   let warned = false
   function warnOfMissingCertificate(): void {
     if (!warned)
@@ -141,11 +144,9 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     name: 'haproxy',
     root: outputs.root,
     context: templateContext,
-    render(wanted): RenderedFile[] {
+    render(wanted) {
       plan = wanted
-      return templates
-        .render(templateContext(wanted))
-        .map(({ name, text }) => ({ path: outputs.pathOf(name), content: text }))
+      return renderFiles(wanted)
     },
     async check(staged: StagedFiles, signal): Promise<CheckResult> {
       rendered = staged.files.map(({ path }) => path)
@@ -155,6 +156,13 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     },
     apply: (signal, newer) =>
       duty === 'publish' ? Promise.resolve({ how: 'nothing', ms: 0 }) : driver.apply(signal, newer),
+    async preview(wanted, signal) {
+      if (duty === 'load') return { files: [], ...(await driver.preview(files(), new Map(), signal)) }
+      const texts = renderFiles(wanted)
+      if (duty === 'publish') return { files: texts, how: 'nothing' }
+      const held = new Map(texts.map(({ path, content }) => [path, content]))
+      return { files: texts, ...(await driver.preview(filesWith([...held.keys()]), held, signal)) }
+    },
     ...(duty === 'drive' && { activity: activity.read }),
     watched: () => [
       base,

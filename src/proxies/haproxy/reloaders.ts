@@ -2,11 +2,11 @@ import type { Settings } from '../../config/schema.js'
 import type { Clock } from '../../lib/clock.js'
 import { createDockerode } from '../../lib/docker/dockerode.js'
 import { parseEndpoint } from '../../lib/docker/endpoint.js'
+import { createTurns } from '../../lib/turns.js'
 import { createMasterSocket, type MasterSocket, type ReloadResult } from './master-socket.js'
 import { createCommandReloader } from './reloaders-command.js'
 import { createContainerReloader } from './reloaders-docker.js'
 import type { Supervisor } from './supervisor.js'
-import { createTurns } from './supervisor-turns.js'
 
 /** A way to make a HAProxy load its files anew. Calls take turns. */
 export interface Reloader {

@@ -3,13 +3,13 @@ import { type Backoff, createBackoff } from '../../lib/backoff.js'
 import { type Clock, systemClock } from '../../lib/clock.js'
 import { codeOf, HostlerError } from '../../lib/errors.js'
 import type { Logger } from '../../lib/logger.js'
+import { createTurns, linkedSignal } from '../../lib/turns.js'
 import { createMasterSocket, type MasterSocket, type ReloadResult } from './master-socket.js'
 import { endProcess } from './supervisor-end.js'
 import { launchHaproxy, OUTPUT_LAG_MS } from './supervisor-launch.js'
 import { assertPortsFree, findLeftover, type Leftover, type Port } from './supervisor-leftover.js'
 import { createOutput, type HaproxyOutput } from './supervisor-output.js'
 import { adoptProcess, type HaproxyProcess } from './supervisor-process.js'
-import { createTurns, linkedSignal } from './supervisor-turns.js'
 
 /**
  * Runs HAProxy in master-worker mode and keeps it running.

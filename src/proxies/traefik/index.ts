@@ -81,6 +81,10 @@ export function createTraefik(settings: Settings, { log, clock, duty }: TraefikO
       applied = current
       return { how: isNew ? 'watched' : 'nothing', ms: clock.elapsed() - started }
     },
+    async preview(plan) {
+      const { revision, files } = renderFiles(plan)
+      return { files, how: revision === applied?.revision ? 'nothing' : 'watched' }
+    },
     async start() {
       try {
         await writeFirstFile(join(root, MAIN_FILE), () => contentOf(renderFiles(NOTHING)))

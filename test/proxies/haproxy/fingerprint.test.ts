@@ -58,6 +58,18 @@ describe('fingerprint', () => {
     expect(await of([join(dir, 'a')])).toBe(staged)
   })
 
+  test('a text counts as if it were in place, whether or not a file is there', async () => {
+    const [path, other] = [join(tempDir(), 'a'), join(tempDir(), 'b')]
+    const { of } = createFingerprint()
+    writeFileSync(other, 'other')
+    const before = await of([{ path, content: 'ä new' }, other])
+    writeFileSync(path, 'old')
+    expect(await of([{ path, content: 'ä new' }, other])).toBe(before)
+    expect(await of([path, other])).not.toBe(before)
+    writeFileSync(path, 'ä new')
+    expect(await of([path, other])).toBe(before)
+  })
+
   test('a missing file is part of it', async () => {
     const path = join(tempDir(), 'later')
     const { of } = createFingerprint()

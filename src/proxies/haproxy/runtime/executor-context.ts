@@ -5,6 +5,7 @@ import type { Removals } from './executor-removals.js'
 import { type CommandKind, verified } from './replies.js'
 import type { RuntimeSession } from './socket.js'
 import type { Command } from './socket-command.js'
+import type { SpareState } from './spares.js'
 import type { WorkerIdentity } from './state-dumps.js'
 import type { Step } from './types.js'
 
@@ -13,6 +14,8 @@ export interface StepContext {
   readonly session: RuntimeSession
   readonly worker: WorkerIdentity
   readonly removals: Removals
+  /** To speak of the backends that spares serve. */
+  readonly spares: Pick<SpareState, 'used'>
   readonly clock: Clock
   readonly log: Logger
   readonly signal: AbortSignal

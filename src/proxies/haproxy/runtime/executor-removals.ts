@@ -11,6 +11,8 @@ import { isSameWorker, type WorkerKey } from './types.js'
 export interface PendingRemoval {
   readonly kind: 'server' | 'backend'
   readonly backend: string
+  /** The backend of the files that it serves, where that has another name. */
+  readonly serves?: string
   /** Of kind server. */
   readonly server?: string
   /** The worker that has it: another one knows nothing of this removal. */
@@ -136,12 +138,15 @@ async function attempt(options: RemovalOptions, pending: Map<string, PendingRemo
     const answer = deleted(removal.kind, reply)
     if (answer === 'yes') {
       if (pending.get(name) === removal) pending.delete(name)
-      log.info({ backend: removal.backend, server: removal.server, ms }, `${removal.kind} removed`)
+      log.info({ ...subject(removal), ms }, `${removal.kind} removed`)
     } else if (answer !== 'later') forget(name, removal, answer.no)
     else if (ms > options.giveUpAfterMs) forget(name, removal, 'it is still in use')
   }
   function forget(name: string, removal: PendingRemoval, why: string) {
     if (pending.get(name) === removal) pending.delete(name)
-    log.debug({ backend: removal.backend, server: removal.server, why }, `${removal.kind} is no longer waited for`)
+    log.debug({ ...subject(removal), why }, `${removal.kind} is no longer waited for`)
   }
 }
+
+const subject = ({ backend, serves, server }: PendingRemoval) =>
+  serves === undefined ? { backend, server } : { backend: serves, spare: backend, server }

@@ -4,6 +4,7 @@ import { command, type Execute, refusedStep, type StepContext } from './executor
 import { deleted, deletion, type PendingRemoval, removalName } from './executor-removals.js'
 import { verified } from './replies.js'
 import { commandLine } from './socket-command.js'
+import { stackOf } from './spares.js'
 import { parseServersState } from './state-dumps.js'
 
 /** How long an `add server` waits for a server of that name to finish its last connections. */
@@ -79,12 +80,18 @@ export const removeBackend: Execute<'remove-backend'> = async ({ backend }, cont
 }
 
 async function removeWhenUnused(what: Pick<PendingRemoval, 'kind' | 'backend' | 'server'>, context: StepContext) {
-  const { removals, worker, clock, session } = context
+  const { removals, worker, clock, session, spares } = context
   const reply = await session.ask(deletion(what))
   const answer = deleted(what.kind, reply)
   if (answer === 'later') {
     const since = removals.pending.get(removalName(what))?.since ?? clock.now()
-    removals.begin({ ...what, worker, since })
+    const serves = stackOf(what.backend, spares)
+    removals.begin({
+      ...what,
+      ...(serves !== undefined && serves !== what.backend && { serves }),
+      worker,
+      since,
+    })
   } else if (answer === 'yes') removals.cancel(removalName(what))
   else verified(`del-${what.kind}`, reply)
 }

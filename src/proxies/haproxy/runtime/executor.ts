@@ -14,7 +14,9 @@ import {
   setReady,
   setWeight,
 } from './executor-servers.js'
+import { describeStep, NO_SPARES } from './planner-steps.js'
 import type { RuntimeSocket } from './socket.js'
+import type { SpareState } from './spares.js'
 import { readWorker } from './state.js'
 import { ASK_INFO, parseInfo } from './state-dumps.js'
 import { isSameWorker, type Step, type WorkerKey } from './types.js'
@@ -28,6 +30,8 @@ export interface RunResult {
 export interface RunOptions {
   /** The worker that the steps were planned for; with another one nothing is done. */
   readonly worker?: WorkerKey
+  /** To speak of the backends that spares serve. */
+  readonly spares?: Pick<SpareState, 'used'>
 }
 
 export interface Executor {
@@ -59,12 +63,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const removals = createRemovals({ giveUpAfterMs: 24 * HOUR_MS, ...options })
   return {
     describe: () => [...removals.pending.values()],
-    async run(steps, signal, { worker: planned } = {}) {
+    async run(steps, signal, { worker: planned, spares = NO_SPARES } = {}) {
       if (steps.length === 0) return { done: 0 }
       const ran = await socket.session(async (session) => {
         const worker = parseInfo(await session.ask(ASK_INFO))
         if (worker.stopping || (planned && !isSameWorker(planned, worker))) throw replaced(socket.path, 0)
-        await runAll(steps, { session, worker, removals, clock, log, signal })
+        await runAll(steps, { session, worker, removals, spares, clock, log, signal })
         return worker
       }, signal)
       const now = await readWorker(socket, signal)
@@ -84,7 +88,7 @@ async function runAll(steps: readonly Step[], context: StepContext): Promise<voi
     }
   } catch (error) {
     context.signal.throwIfAborted()
-    throw failed(steps, done, error)
+    throw failed(steps, done, error, context)
   }
   context.log.debug({ steps: done, ms: Math.round(context.clock.elapsed() - began) }, 'runtime steps done')
 }
@@ -121,22 +125,14 @@ async function perform(step: Step, context: StepContext): Promise<void> {
   await execute(step as never, context)
 }
 
-function failed(steps: readonly Step[], done: number, cause: unknown): HostlerError {
+function failed(steps: readonly Step[], done: number, cause: unknown, { spares }: StepContext): HostlerError {
   const step = steps[done]
-  const name = step === undefined ? '' : ` (${nameOf(step)})`
+  const name = step === undefined ? '' : ` (${describeStep(step, spares)})`
   return new HostlerError(
     'HAPROXY_STEP_FAILED',
     `Step ${done + 1} of ${steps.length}${name} failed: ${messageOf(cause)}`,
     { cause },
   )
-}
-
-/** What a step is about, without certificates and long lists. */
-export function nameOf(step: Step): string {
-  if ('server' in step) return `${step.kind} ${step.backend}/${step.server}`
-  if ('backend' in step) return `${step.kind} ${step.backend}`
-  if ('key' in step) return `${step.kind} ${step.map} ${step.key}`
-  return `${step.kind} ${'map' in step ? step.map : step.path}`
 }
 
 function replaced(path: string, done: number): HostlerError {

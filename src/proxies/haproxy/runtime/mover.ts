@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs'
 import type { Clock } from '../../../lib/clock.js'
 import { codeOf, messageOf } from '../../../lib/errors.js'
+import type { Excerpt } from '../../../lib/excerpt.js'
 import type { Logger } from '../../../lib/logger.js'
-import { createExecutor, nameOf } from './executor.js'
+import type { PlannedStep } from '../../proxy.js'
+import { createExecutor } from './executor.js'
 import type { FileRoles } from './image.js'
 import { createChangePlanner } from './planner.js'
 import { mapsInUse } from './planner-maps.js'
+import { actionOf, describeStep } from './planner-steps.js'
 import type { LoadedFiles } from './read-image.js'
 import { recognise } from './recognise.js'
 import { createRuntimeSocket } from './socket.js'
@@ -23,7 +26,9 @@ export interface Mover {
   loaded(image: ConfigImage, worker: number | undefined): void
   /** What `move` would do. */
   plan(target: Target, signal: AbortSignal): Promise<MovePlan>
-  /** @returns how many steps were done; or why HAProxy has to load the files instead; or why nobody can tell */
+  /** The same in words, which speak of the files' backends where spares serve them. */
+  preview(target: Target, signal: AbortSignal): Promise<MovePreview>
+  /** @returns what was done; or why HAProxy has to load the files instead; or why nobody can tell */
   move(target: Target, signal: AbortSignal): Promise<Moved>
   /** Whether to reload only to have all spare backends again. */
   wantsRefill(): boolean
@@ -40,7 +45,9 @@ export interface Target {
   readonly onDisk: LoadedFiles | undefined
 }
 
-export type Moved = { readonly steps: number } | Refusal
+export type Moved = { readonly steps: Excerpt } | Refusal
+
+export type MovePreview = { readonly steps: readonly PlannedStep[] } | Refusal
 
 /** A plan, or why there can be none: HAProxy's runtime API is not there or does not answer. */
 export type MovePlan = ChangePlan | { readonly unavailable: string }
@@ -64,6 +71,9 @@ export interface MoverInputs {
 
 /** How long nothing must have changed before HAProxy is reloaded only for its spares. */
 const QUIET_MS = 60_000
+
+/** So many steps of a move are told. */
+const TOLD_STEPS = 10
 
 const REPLACED = 'somebody else has reloaded HAProxy'
 /** How often a change is made again that a reload took away. */
@@ -142,18 +152,31 @@ export function createMover(inputs: MoverInputs): Mover {
       const outcome = await perform(prepared, signal)
       if (outcome === 'lost') continue
       if (outcome !== 'done') return outcome
+      const names = namesFor(prepared)
+      const first = steps.slice(0, TOLD_STEPS).map((step) => describeStep(step, names))
       spares = prepared.spares
       if (steps.length > 0) lastChange = clock.elapsed()
-      for (const step of steps) log.debug({ step: nameOf(step) }, 'haproxy was changed')
-      return { steps: steps.length }
+      if (steps.length > 0) log.debug({ steps: steps.length, first }, 'haproxy was changed')
+      return { steps: { count: steps.length, first } }
     }
     return { reload: REPLACED }
   }
 
-  async function perform({ steps, worker }: Prepared, signal: AbortSignal): Promise<'done' | 'lost' | Refusal> {
+  /** A spare that changes hands is called as it will be. */
+  const namesFor = (prepared: Prepared) => ({ used: new Map([...prepared.spares.used, ...spares.used]) })
+
+  async function preview(target: Target, signal: AbortSignal): Promise<MovePreview> {
+    const prepared = await prepare(target, signal)
+    if (!('steps' in prepared)) return prepared
+    const names = namesFor(prepared)
+    return { steps: prepared.steps.map((step) => ({ action: actionOf(step), text: describeStep(step, names) })) }
+  }
+
+  async function perform(prepared: Prepared, signal: AbortSignal): Promise<'done' | 'lost' | Refusal> {
+    const { steps, worker } = prepared
     if (steps.length === 0) return 'done'
     try {
-      await executor.run(steps, signal, { worker })
+      await executor.run(steps, signal, { worker, spares: namesFor(prepared) })
       return (await isReplaced(worker, signal)) ? 'lost' : 'done'
     } catch (error) {
       signal.throwIfAborted()
@@ -179,6 +202,7 @@ export function createMover(inputs: MoverInputs): Mover {
   return {
     loaded: (image, pid) => loaded(image, pid === undefined ? undefined : { pid }),
     plan: prepare,
+    preview,
     move,
     wantsRefill: () => shouldRefill(spares, clock.elapsed(), lastChange, { pool: inputs.spares, quietMs: QUIET_MS }),
     sparesOf: (worker) => (base && isSameWorker(base.worker ?? worker, worker) ? spareOwners(spares) : undefined),

@@ -1,18 +1,29 @@
 import { basename } from 'node:path'
 import { printable } from '../../../lib/printable.js'
+import type { PlannedStep } from '../../proxy.js'
 import { type SpareState, stackOf } from './spares.js'
 import type { Step } from './types.js'
 
 /**
  * One line for people. Keys and values are shortened; of a certificate nothing but its path is shown.
- * @param spares to speak of the backend that a spare serves
+ * @param spares to speak of the backend that a spare serves; what HAProxy calls it is told besides, in brackets
  */
-export function describeStep(step: Step, spares?: Pick<SpareState, 'used'>): string {
-  return printable(
-    describe(step, (backend) => shown(backend, spares)),
+export function describeStep(step: Step, spares: Pick<SpareState, 'used'> = NO_SPARES): string {
+  const text = printable(
+    describe(step, (backend) => stackOf(backend, spares) ?? backend),
     200,
   )
+  const backend = 'backend' in step ? step.backend : ''
+  const isOther = (stackOf(backend, spares) ?? backend) !== backend
+  return isOther ? `${text} [${backend}]` : text
 }
+
+export function actionOf({ kind }: Step): PlannedStep['action'] {
+  if (kind.startsWith('add-')) return 'add'
+  return kind.startsWith('remove-') ? 'remove' : 'change'
+}
+
+export const NO_SPARES: Pick<SpareState, 'used'> = { used: new Map() }
 
 function describe(step: Step, name: (backend: string) => string): string {
   switch (step.kind) {
@@ -51,8 +62,3 @@ function describe(step: Step, name: (backend: string) => string): string {
 
 const hostPort = ({ address, port }: { readonly address: string; readonly port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-
-function shown(backend: string, spares: Pick<SpareState, 'used'> | undefined): string {
-  const stack = spares ? stackOf(backend, spares) : undefined
-  return stack === undefined || stack === backend ? backend : `${stack} (${backend})`
-}

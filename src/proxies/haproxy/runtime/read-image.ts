@@ -15,6 +15,9 @@ export interface LoadedFiles {
   readonly certificates: readonly string[]
 }
 
+/** Undefined for a file that is not there. */
+export type ReadText = (path: string) => Promise<string | undefined>
+
 /** The files of one load, and what each is to HAProxy. */
 export interface ReadImage {
   readonly image: ConfigImage
@@ -24,14 +27,11 @@ export interface ReadImage {
 /**
  * Reads what HAProxy reads: the configurations and whatever they refer to. A file that nothing refers to (a map for routes
  * that nobody has) is no part of it.
- * @param staged path → where its new content lies, for files that are not in place yet
+ * @param textOf gives what a file holds, or will hold once it is in place
  */
-export async function readImage(
-  files: LoadedFiles,
-  staged: ReadonlyMap<string, string> = new Map(),
-): Promise<ReadImage> {
+export async function readImage(files: LoadedFiles, textOf: ReadText = textOnDisk): Promise<ReadImage> {
   const read = async (path: string): Promise<readonly [string, string] | undefined> => {
-    const text = await textOf(staged.get(path) ?? path)
+    const text = await textOf(path)
     return text === undefined ? undefined : [path, text]
   }
   const configs = await Promise.all(files.configs.map(read))
@@ -51,7 +51,7 @@ export async function readImage(
 
 /** The files on disk that an image holds, but key files that are not there: HAProxy does not need them. */
 export async function imagePaths(files: LoadedFiles): Promise<string[]> {
-  const texts = await Promise.all(files.configs.map(textOf))
+  const texts = await Promise.all(files.configs.map(textOnDisk))
   const others = othersIn(
     texts.filter((text) => text !== undefined),
     files,
@@ -66,7 +66,7 @@ function othersIn(texts: readonly string[], files: LoadedFiles): string[] {
 
 const literal = (path: string): string => path.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
-async function textOf(path: string): Promise<string | undefined> {
+export const textOnDisk: ReadText = async (path) => {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {

@@ -236,15 +236,30 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
       code: 'HAPROXY_STEP_FAILED',
       cause: 'HAPROXY_REFUSED',
       message: expect.stringMatching(
-        /^Step 2 of 3 \(add-server static\/x\) failed: HAProxy refused `add server .*dynamic/,
+        /^Step 2 of 3 \(add server static\/x at 127\.0\.0\.1:\d+\) failed: HAProxy refused `add server .*dynamic/,
       ),
     })
     expect(await rig.servers('spare')).toEqual(['first'])
     await rig.run(removeServer('spare', 'first'))
     expect(await failing(addEntry('ok.example', 'pair'), removeEntry('nobody.example'))).toMatchObject({
-      message: expect.stringContaining('Step 2 of 2 (remove-map-entry hosts.map nobody.example) failed'),
+      message: expect.stringContaining('Step 2 of 2 (remove nobody.example from hosts.map) failed'),
     })
     await rig.run(removeEntry('ok.example'))
+  })
+
+  test('an error and a removal that takes long speak of the backend that a spare serves', async () => {
+    const spares = { used: new Map([['shop', 'spare']]) }
+    const run = (...steps: Step[]) => rig.executor.run(steps, new AbortController().signal, { spares })
+    await run(addServer('spare', 'slow', rig.app.port), addEntry('slow.example', 'spare'))
+    const again = addServer('spare', 'slow', rig.app.port)
+    await expect(run(again)).rejects.toThrow(/\(add server shop\/slow at 127\.0\.0\.1:\d+ \[spare\]\) failed/)
+    const answer = rig.get('slow.example', '/slow')
+    await until('it is under way', () => rig.app.waiting() === 1)
+    await run(removeEntry('slow.example'), removeServer('spare', 'slow'))
+    expect(rig.executor.describe()).toMatchObject([{ backend: 'spare', serves: 'shop', server: 'slow' }])
+    rig.app.finish()
+    await answer
+    await until('nothing is pending', () => rig.executor.describe().length === 0)
   })
 
   test('a backend is added on 3.4 and later, takes requests, and is removed after its servers', async () => {

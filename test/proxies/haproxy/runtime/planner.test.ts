@@ -421,14 +421,11 @@ describe('backends on a HAProxy before 3.4', () => {
   test('a new one is served by a spare, which the map leads to', () => {
     const scene = worker(before)
     expect(scene.go(after)).toBe(
-      [
-        'add server blog (hostler_spare_001)/blog-1 at 10.0.1.1:80',
-        'add blog.test → blog (hostler_spare_001) to domain.map',
-      ].join('\n'),
+      ['add server blog/blog-1 at 10.0.1.1:80 [hostler_spare_001]', 'add blog.test → blog to domain.map'].join('\n'),
     )
     expect(scene.go(after)).toBe('')
     expect(scene.go({ ...after, config: after.config.replace('10.0.1.1', '10.0.1.2') })).toBe(
-      'move server blog (hostler_spare_001)/blog-1 to 10.0.1.2:80',
+      'move server blog/blog-1 to 10.0.1.2:80 [hostler_spare_001]',
     )
   })
 
@@ -436,15 +433,15 @@ describe('backends on a HAProxy before 3.4', () => {
     const scene = worker(before)
     scene.go(after)
     expect(scene.go(before)).toBe(
-      ['remove blog.test from domain.map', 'drain and remove server blog (hostler_spare_001)/blog-1'].join('\n'),
+      ['remove blog.test from domain.map', 'drain and remove server blog/blog-1 [hostler_spare_001]'].join('\n'),
     )
     expect([...scene.spares().used]).toEqual([['blog', 'hostler_spare_001']])
     scene.go(before)
     expect([...scene.spares().used]).toEqual([])
-    expect(scene.go(after)).toContain('add server blog (hostler_spare_002)')
+    expect(scene.go(after)).toContain('add server blog/blog-1 at 10.0.1.1:80 [hostler_spare_002]')
     scene.go(before)
     scene.go(before)
-    expect(scene.go(after)).toContain('add server blog (hostler_spare_001)')
+    expect(scene.go(after)).toContain('add server blog/blog-1 at 10.0.1.1:80 [hostler_spare_001]')
   })
 
   test('one that comes back while its last server still leaves takes its spare again', () => {
@@ -455,10 +452,9 @@ describe('backends on a HAProxy before 3.4', () => {
     scene.go(before)
     servers.set('blog-1', { ...blog, maintenance: true })
     expect(scene.go(after)).toBe(
-      [
-        'take server blog (hostler_spare_001)/blog-1 out of maintenance',
-        'add blog.test → blog (hostler_spare_001) to domain.map',
-      ].join('\n'),
+      ['take server blog/blog-1 out of maintenance [hostler_spare_001]', 'add blog.test → blog to domain.map'].join(
+        '\n',
+      ),
     )
   })
 

@@ -42,7 +42,7 @@ describe('spares', () => {
 describe('steps in words', () => {
   test('speak of the backend behind a spare', () => {
     const step = { kind: 'remove-server', backend: 'hostler_spare_002', server: 'web' } as const
-    expect(describeStep(step, { used })).toBe('drain and remove server shop (hostler_spare_002)/web')
+    expect(describeStep(step, { used })).toBe('drain and remove server shop/web [hostler_spare_002]')
     expect(describeStep(step)).toBe('drain and remove server hostler_spare_002/web')
   })
 

@@ -3,6 +3,7 @@ import type { Listen } from '../config/values.js'
 import { codeOf, HostlerError, messageOf } from '../lib/errors.js'
 import { maskCredentials } from '../lib/mask.js'
 import { printable } from '../lib/printable.js'
+import type { StatePreview } from '../reconcile/preview.js'
 import type { State } from '../reconcile/state.js'
 
 /** Ten thousand stacks take about 5 MB; whatever is larger is not our answer. */
@@ -12,15 +13,28 @@ const MAX_BYTES = 128 * 1024 * 1024
  * Asks a running Hostler for its state. `target` is the private address that it listens on, or a URL.
  * @throws HostlerError `UNREACHABLE` when nothing answers there, or something that is not Hostler.
  */
-export async function fetchState(target: Listen | string, { timeoutMs = 5_000 } = {}): Promise<State> {
+export const fetchState = (target: Listen | string, { timeoutMs = 5_000 } = {}): Promise<State> =>
+  fetchJson(target, { path: '/api/state', isFit: isState, timeoutMs })
+
+/** The same for what comes next; it may take as long as a reload that is under way. */
+export const fetchPreview = (target: Listen | string, { timeoutMs = 25_000 } = {}): Promise<StatePreview> =>
+  fetchJson(target, { path: '/api/plan', isFit: isPreview, timeoutMs })
+
+interface Wanted<T> {
+  readonly path: string
+  readonly isFit: (answer: unknown) => answer is T
+  readonly timeoutMs: number
+}
+
+async function fetchJson<T>(target: Listen | string, { path, isFit, timeoutMs }: Wanted<T>): Promise<T> {
   const base = (typeof target === 'string' ? target : urlOf(target)).replace(/\/+$/, '')
   const dispatcher = new Agent({ connect: { timeout: timeoutMs }, maxResponseSize: MAX_BYTES })
   try {
     const signal = AbortSignal.timeout(timeoutMs)
-    const { statusCode, body } = await request(`${base}/api/state`, { dispatcher, signal })
+    const { statusCode, body } = await request(`${base}${path}`, { dispatcher, signal })
     const answer = parsed(await body.text())
     if (statusCode !== 200) throw new Error(`it answered ${statusCode}${detailOf(answer)}`)
-    if (!isState(answer)) throw new Error('what answers there is not Hostler')
+    if (!isFit(answer)) throw new Error('what answers there is not Hostler')
     return answer
   } catch (error) {
     throw unreachable(maskCredentials(base), error, timeoutMs)
@@ -59,6 +73,11 @@ function isState(value: unknown): value is State {
     typeof startedAt === 'number' &&
     [problems, sources, proxies, backends, routes, rejections, warnings].every(Array.isArray)
   )
+}
+
+function isPreview(value: unknown): value is StatePreview {
+  const { version, domain, problems, proxies } = fields(value)
+  return [version, domain].every((text) => typeof text === 'string') && [problems, proxies].every(Array.isArray)
 }
 
 const fields = (value: unknown): Readonly<Record<string, unknown>> =>

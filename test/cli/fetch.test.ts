@@ -1,11 +1,12 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { fetchState, urlOf } from '../../src/cli/fetch-state.js'
+import { fetchPreview, fetchState, urlOf } from '../../src/cli/fetch.js'
 import { createMetrics } from '../../src/http/metrics.js'
 import { createPrivateServer } from '../../src/http/private-server.js'
 import { silentLogger } from '../../src/lib/logger.js'
 import { freePort } from '../support/ports.js'
+import { calmProxy, samplePreview } from '../support/previews.js'
 import { largeState, troubledState } from '../support/states.js'
 
 const servers: Server[] = []
@@ -38,6 +39,7 @@ describe('asking a running Hostler', () => {
     const server = createPrivateServer({
       listen: { host: '127.0.0.1', port: 0 },
       state: () => state,
+      preview: async () => samplePreview(),
       metrics: createMetrics(),
       log: silentLogger(),
     })
@@ -47,6 +49,16 @@ describe('asking a running Hostler', () => {
     } finally {
       await server.stop()
     }
+  })
+
+  test('gives what comes next as it is', async () => {
+    const preview = samplePreview(calmProxy({ how: 'reload', why: 'domain.map is gone', files: ['/a'] }))
+    const url = await answering(({ url: path }, response) => {
+      response.end(path === '/api/plan' ? JSON.stringify(preview) : '{}')
+    })
+    expect(await fetchPreview(url)).toEqual(preview)
+    const other = await answering((_, response) => void response.end('{"version":"1","domain":"","proxies":[]}'))
+    await expect(fetchPreview(other)).rejects.toMatchObject(failure('what answers there is not Hostler'))
   })
 
   test('says where nothing listens, and what to do', async () => {
