@@ -234,6 +234,12 @@ export const settingsSchema = z.strictObject({
       'The folder that Traefik watches; `hostler.yml` goes there.',
     ),
     url: setting(url(), '', 'TRAEFIK_URL', "Traefik's API, to see that a change is in force. Empty: not asked."),
+    metrics: setting(
+      url(),
+      '',
+      'HOSTLER_TRAEFIK_METRICS',
+      "Traefik's Prometheus metrics, without which no stack is known to be idle. Default: `/metrics` of its API.",
+    ),
     entryPoints: setting(
       list(),
       'web',

@@ -1,5 +1,6 @@
 import { request } from 'undici'
 import { messageOf } from '../../lib/errors.js'
+import { authorization } from './authorization.js'
 
 /** What Traefik's API says of routers and services; everything else it says is left alone. */
 export interface ApiItem {
@@ -72,12 +73,6 @@ export function createTraefikApi(url: string): TraefikApi {
 interface Page {
   readonly json: unknown
   readonly next: number
-}
-
-function authorization({ username, password }: URL): Record<string, string> {
-  if (username === '' && password === '') return {}
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
 }
 
 async function read(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Answer<Page>> {

@@ -8,6 +8,7 @@ import type { Plan } from '../../model/plan.js'
 import type { StagedFiles } from '../../publish/files.js'
 import { createTemplates } from '../../render/templates.js'
 import type { Applied, CheckResult, Proxy, ProxyContext } from '../proxy.js'
+import { createTraefikActivity } from './activity.js'
 import { createTraefikApi, type TraefikApi } from './api.js'
 import { listCertificates } from './certificates.js'
 import { type BackendContext, createContextMaker, type TraefikContext } from './context.js'
@@ -30,12 +31,17 @@ export interface TraefikOptions {
 
 /** Traefik by its file provider: it follows the folder by itself, and its API, where known, tells when it has a change. */
 export function createTraefik(settings: Settings, { log, clock, duty }: TraefikOptions): Proxy {
-  const { url, applyTimeout, certDir } = settings.traefik
+  const { url, metrics, applyTimeout, certDir, entryPoints, tlsEntryPoints } = settings.traefik
   const root = resolve(settings.traefik.dir)
   const templates = createTemplates('traefik', settings.templates)
   const makeContext = createContextMaker(settings)
   const yaml = createYamlCheck()
   const api = url !== '' && duty === 'drive' ? createTraefikApi(url) : undefined
+  const activity = createTraefikActivity({
+    url: metrics || (url && `${url}/metrics`),
+    entryPoints: [...entryPoints, ...tlsEntryPoints],
+    services: () => rendered?.backends.map(({ name }) => name) ?? [],
+  })
   const unsupported = createUnsupported(log)
   const verdicts = createVerdicts(log)
   let rendered: Rendered | undefined
@@ -92,6 +98,7 @@ export function createTraefik(settings: Settings, { log, clock, duty }: TraefikO
         log.warn({ err, folder: root }, 'no first file could be written; Traefik must not start before there is one')
       }
     },
+    ...(duty === 'drive' && { activity }),
     watched: () => [...templates.folders, ...(certDir === '' ? [] : [certDir])],
     describe: () => ({ folder: root, ...unsupported.describe(), ...(api && verdicts.describe()) }),
   }
