@@ -1,0 +1,112 @@
+import { request as httpRequest } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
+import type { HealthCheck, ProxyProtocol, Scheme } from '../model/plan.js'
+
+/** What must answer before a container gets traffic: a port of its own, and nothing else. */
+export interface ProbeTarget {
+  readonly address: string
+  readonly port: number
+  readonly scheme: Scheme
+  readonly proxyProtocol?: ProxyProtocol
+  /** Somebody else listens for it on the host and accepts whether or not the app does. */
+  readonly forwarded: boolean
+  /** Asked where the container names it; else it is enough that the port accepts. */
+  readonly check?: Pick<HealthCheck, 'path' | 'status'> & { readonly host: string }
+}
+
+/** One try. Rejects only when the signal fires; whatever else goes wrong is a no. */
+export type Probe = (target: ProbeTarget, timeoutMs: number, signal: AbortSignal) => Promise<boolean>
+
+/** A forwarder that reaches nobody behind it closes what it has accepted, within a millisecond on an idle machine. */
+const FORWARDED_MS = 50
+
+export const probe: Probe = async (target, timeoutMs, signal) => {
+  signal.throwIfAborted()
+  const ending = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  try {
+    return await attempt(target, ending)
+  } catch {
+    signal.throwIfAborted()
+    return false
+  }
+}
+
+async function attempt(target: ProbeTarget, signal: AbortSignal): Promise<boolean> {
+  const socket = connectTcp({ host: target.address, port: target.port, noDelay: true })
+  const broken = new Promise<never>((_, reject) => {
+    socket.on('error', reject)
+    socket.on('close', () => reject(new Error('closed')))
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  broken.catch(() => undefined)
+  try {
+    await Promise.race([broken, new Promise<void>((resolve) => socket.once('connect', () => resolve()))])
+    if (target.check) return await Promise.race([broken, answers(socket, target, target.check, signal)])
+    if (target.forwarded) await Promise.race([broken, staysOpen(socket, signal)])
+    return true
+  } finally {
+    socket.destroy()
+  }
+}
+
+async function staysOpen(socket: Socket, signal: AbortSignal): Promise<void> {
+  // Without a reader the end of the stream would go unseen.
+  socket.resume()
+  await delay(FORWARDED_MS, undefined, { signal })
+}
+
+async function answers(
+  socket: Socket,
+  { scheme, proxyProtocol }: ProbeTarget,
+  { path, status, host }: NonNullable<ProbeTarget['check']>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (proxyProtocol) socket.write(proxyProtocol === 'v1' ? UNKNOWN_V1 : LOCAL_V2)
+  const ask = scheme === 'h2c' ? askHttp2 : askHttp
+  return inRanges(
+    await ask(scheme === 'https' ? connectTls({ socket, rejectUnauthorized: false }) : socket, path, host, signal),
+    status,
+  )
+}
+
+/** "Somebody who stands for nobody": how a proxy begins its own checks. PROXY protocol, sections 2.1 and 2.2. */
+const UNKNOWN_V1 = 'PROXY UNKNOWN\r\n'
+const LOCAL_V2 = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex')
+
+const AGENT = 'hostler'
+
+function askHttp(socket: Socket, path: string, host: string, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = { host, 'user-agent': AGENT, connection: 'close' }
+    const asked = httpRequest({ createConnection: () => socket, path, headers, signal }, (response) => {
+      response.resume()
+      resolve(response.statusCode ?? 0)
+    })
+    asked.on('error', reject)
+    asked.end()
+  })
+}
+
+function askHttp2(socket: Socket, path: string, host: string, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const session = connectHttp2(`http://${host}`, { createConnection: () => socket })
+    session.on('error', reject)
+    const stream = session.request({ ':path': path, ':authority': host, 'user-agent': AGENT }, { signal })
+    stream.on('error', reject)
+    stream.on('response', (headers) => {
+      resolve(headers[':status'] ?? 0)
+      session.destroy()
+    })
+    stream.end()
+  })
+}
+
+/** @param ranges as read from the label: `200`, `200-399` or a comma list of those */
+const inRanges = (status: number, ranges: string): boolean =>
+  ranges.split(',').some((range) => {
+    const [first = '', last = first] = range.split('-')
+    return status >= Number(first) && status <= Number(last)
+  })
