@@ -75,8 +75,13 @@ export function withoutCircles(
   const open = new Map<string, { readonly left: Iterator<Dependency>; readonly kept: Dependency[] }>()
   const enter = (key: string) => open.set(key, { left: (all.get(key) ?? NOTHING)[Symbol.iterator](), kept: [] })
   for (const first of all.keys()) {
-    const path = done.has(first) ? [] : [first]
-    if (path.length > 0) enter(first)
+    if (done.has(first)) continue
+    if (all.get(first)?.length === 0) {
+      done.set(first, NOTHING)
+      continue
+    }
+    const path = [first]
+    enter(first)
     for (let key = path.at(-1); key !== undefined; key = path.at(-1)) {
       const frame = open.get(key)
       const next = frame?.left.next()

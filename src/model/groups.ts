@@ -1,3 +1,4 @@
+import { createSorter } from '../lib/sorter.js'
 import { type Dependency, dependenciesOf, sameCompose, serviceOf, withoutCircles } from './dependencies.js'
 import type { Instance } from './instance.js'
 import type { WishReader } from './reader.js'
@@ -37,40 +38,132 @@ export interface Groups {
 export const keyOf = ({ source, id }: Pick<Instance, 'source' | 'id'>): string => `${source} ${id}`
 
 /**
- * A pure function of the instances; the same array gets the same object. Where containers merely started, failed or moved
- * since the last call, only their groups are new objects.
+ * A pure function of the instances; the same array gets the same object. What is kept between two calls only saves work:
+ * members and groups of which nothing changed are the same objects.
  */
 export function createGrouper(read: WishReader): (instances: readonly Instance[]) => Groups {
-  let last: Round | undefined
+  const entryOf = createEntryReader(read)
+  const byAge = createSorter(olderFirst)
+  let last: Round = { instances: [], groups: NO_GROUPS }
+  const groupAnew = (instances: readonly Instance[]): Groups => {
+    const entries = instances.map(entryOf).filter((entry) => entry !== 'stranger')
+    return makeGroups(orderedMembers(byAge(entries), last.groups.members), last.groups.byName)
+  }
   return (instances) => {
-    if (last?.instances !== instances) {
-      const groups = (last && amended(last, instances, read)) ?? makeGroups(instances, read)
-      last = { instances, groups }
-    }
+    if (last.instances !== instances)
+      last = { instances, groups: amended(last, instances, read) ?? groupAnew(instances) }
     return last.groups
   }
 }
+
+const NO_GROUPS: Groups = { byName: new Map(), nameOf: new Map(), members: new Map() }
 
 interface Round {
   readonly instances: readonly Instance[]
   readonly groups: Groups
 }
 
-function makeGroups(instances: readonly Instance[], read: WishReader): Groups {
-  const ordered = readMembers(instances, read)
-  const byGroup = new Map<string, GroupMember[]>()
-  const members = new Map(ordered.map((member) => [member.key, member]))
-  const nameOf = new Map(ordered.map(({ key, wishes }) => [key, wishes.lifecycle.group]))
-  for (const member of ordered) {
-    const group = byGroup.get(member.wishes.lifecycle.group)
-    if (group) group.push(member)
-    else byGroup.set(member.wishes.lifecycle.group, [member])
+/** An instance that takes part, read once. */
+interface Entry {
+  /** What it is while it depends on nobody and nobody waits for its end. */
+  readonly member: GroupMember
+  readonly service: string | undefined
+}
+
+function createEntryReader(read: WishReader): (instance: Instance) => Entry | 'stranger' {
+  const known = new WeakMap<Instance, Entry | 'stranger'>()
+  return (instance) => {
+    let entry = known.get(instance)
+    if (entry === undefined) {
+      const wishes = read(instance)
+      entry = wishes
+        ? {
+            member: { key: keyOf(instance), instance, wishes, dependsOn: NOBODY, isJob: false },
+            service: serviceOf(instance),
+          }
+        : 'stranger'
+      known.set(instance, entry)
+    }
+    return entry
   }
-  const byName = new Map(
-    [...byGroup].map(([name, found]) => [name, { name, members: found, needs: needsOf(name, found, nameOf) }]),
-  )
+}
+
+const NOBODY: readonly Dependency[] = []
+
+/** Each after what it depends on; ties by age, then name. */
+function orderedMembers(byAge: readonly Entry[], before: ReadonlyMap<string, GroupMember>): GroupMember[] {
+  const keysOf = new Map<string, string[]>()
+  for (const { member, service } of byAge) {
+    if (service === undefined) continue
+    const same = keysOf.get(service)
+    if (same) same.push(member.key)
+    else keysOf.set(service, [member.key])
+  }
+  const byKey = new Map(byAge.map(({ member }) => [member.key, member]))
+  const wanted = byAge.map(({ member }) => [member.key, dependenciesOf(member.instance, keysOf)] as const)
+  const jobs = jobsOf(wanted)
+  return [...withoutCircles(wanted)].flatMap(([key, dependsOn]) => {
+    const member = byKey.get(key)
+    if (!member) return []
+    const isJob = jobs.has(key)
+    return [dependsOn.length === 0 && !isJob ? member : sameMember({ ...member, dependsOn, isJob }, before.get(key))]
+  })
+}
+
+function jobsOf(wanted: Iterable<readonly [string, readonly Dependency[]]>): ReadonlySet<string> {
+  const jobs = new Set<string>()
+  for (const [, dependsOn] of wanted) {
+    for (const { key, condition } of dependsOn) if (condition === 'completed') jobs.add(key)
+  }
+  return jobs
+}
+
+const sameMember = (now: GroupMember, before: GroupMember | undefined): GroupMember =>
+  before?.instance === now.instance &&
+  before.isJob === now.isJob &&
+  before.dependsOn.length === now.dependsOn.length &&
+  before.dependsOn.every(({ key, condition }, index) => {
+    const other = now.dependsOn[index]
+    return key === other?.key && condition === other.condition
+  })
+    ? before
+    : now
+
+function makeGroups(ordered: readonly GroupMember[], before: ReadonlyMap<string, Group>): Groups {
+  const byGroup = new Map<string, GroupMember[]>()
+  const members = new Map<string, GroupMember>()
+  const nameOf = new Map<string, string>()
+  for (const member of ordered) {
+    const { group: name } = member.wishes.lifecycle
+    members.set(member.key, member)
+    nameOf.set(member.key, name)
+    const group = byGroup.get(name)
+    if (group) group.push(member)
+    else byGroup.set(name, [member])
+  }
+  const byName = new Map<string, Group>()
+  for (const [name, found] of byGroup) {
+    byName.set(name, sameGroup({ name, members: found, needs: needsOf(name, found, nameOf) }, before.get(name)))
+  }
   return { byName, nameOf, members }
 }
+
+const sameGroup = (now: Group, before: Group | undefined): Group =>
+  before && sameItems(before.members, now.members) && sameItems(before.needs, now.needs) ? before : now
+
+const sameItems = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((item, index) => item === b[index])
+
+function needsOf(own: string, members: readonly GroupMember[], nameOf: ReadonlyMap<string, string>): readonly string[] {
+  const needs = new Set<string>()
+  for (const { dependsOn } of members) {
+    for (const { key } of dependsOn) needs.add(nameOf.get(key) ?? own)
+  }
+  needs.delete(own)
+  return needs.size === 0 ? NO_ONE : [...needs].sort()
+}
+
+const NO_ONE: readonly string[] = []
 
 /**
  * The last groups with only those members replaced that started, failed or moved: who belongs where and waits for whom
@@ -109,45 +202,7 @@ function replaced({ byName, nameOf, members }: Groups, news: readonly GroupMembe
   return { byName: groups, nameOf, members: fresh }
 }
 
-/** Each after what it depends on; ties by age, then name. */
-function readMembers(instances: readonly Instance[], read: WishReader): GroupMember[] {
-  const found = instances.flatMap((instance) => {
-    const wishes = read(instance)
-    return wishes ? [{ key: keyOf(instance), instance, wishes }] : []
-  })
-  const keysOf = new Map<string, string[]>()
-  for (const { key, instance } of found.sort(olderFirst)) {
-    const service = serviceOf(instance)
-    if (service === undefined) continue
-    const same = keysOf.get(service)
-    if (same) same.push(key)
-    else keysOf.set(service, [key])
-  }
-  const byKey = new Map(found.map((member) => [member.key, member]))
-  const dependsOn = withoutCircles(found.map(({ key, instance }) => [key, dependenciesOf(instance, keysOf)]))
-  const jobs = jobsOf(dependsOn.values())
-  return [...dependsOn].flatMap(([key, dependencies]) => {
-    const member = byKey.get(key)
-    return member ? [{ ...member, dependsOn: dependencies, isJob: jobs.has(key) }] : []
-  })
-}
-
-function jobsOf(dependsOn: Iterable<readonly Dependency[]>): ReadonlySet<string> {
-  const jobs = new Set<string>()
-  for (const dependencies of dependsOn) {
-    for (const { key, condition } of dependencies) if (condition === 'completed') jobs.add(key)
-  }
-  return jobs
-}
-
-const olderFirst = ({ instance: a }: Placed, { instance: b }: Placed): number =>
+const olderFirst = ({ member: { instance: a } }: Entry, { member: { instance: b } }: Entry): number =>
   a.createdAt - b.createdAt || compare(a.name, b.name) || compare(a.source, b.source) || compare(a.id, b.id)
 
-type Placed = Pick<GroupMember, 'instance'>
-
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
-
-function needsOf(own: string, members: readonly GroupMember[], nameOf: ReadonlyMap<string, string>): string[] {
-  const groups = members.flatMap(({ dependsOn }) => dependsOn.map(({ key }) => nameOf.get(key) ?? own))
-  return [...new Set(groups)].filter((name) => name !== own).sort()
-}
