@@ -75,6 +75,11 @@ export interface Sleeper {
    * A wake that comes meanwhile cancels it. @returns what became of it
    */
   sleep(group: string, why: SleepReason): Promise<'asleep' | 'cancelled' | 'refused'>
+  /**
+   * Removes these containers of a group, by their keys, in the same order: no request meets one that is going. Whatever
+   * their `on-idle` says; the others of the group go on. No wake cancels it. @returns what became of it
+   */
+  remove(group: string, keys: readonly string[], why: SleepReason): Promise<'removed' | 'refused'>
   stop(): Promise<void>
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.js'
 import { HostlerError } from '../../lib/errors.js'
 import type { Logger } from '../../lib/logger.js'
+import { createTurns } from '../../lib/turns.js'
 import type { Plan } from '../../model/plan.js'
 import type { BackendActivity } from '../proxy.js'
 import { createLedger, type WorkerCount } from './activity-ledger.js'
@@ -95,16 +96,20 @@ export function createActivityReader(inputs: ActivityInputs): ActivityReader {
     }))
   }
 
+  async function beforeLoad(signal: AbortSignal): Promise<void> {
+    try {
+      await recordServing(signal)
+      announced = true
+    } catch (err) {
+      log.debug({ err }, 'the traffic before a reload is not known')
+    }
+  }
+
+  // Whoever asks second must not see half of what the first one found.
+  const turns = createTurns()
   return {
-    read,
-    async beforeLoad(signal) {
-      try {
-        await recordServing(signal)
-        announced = true
-      } catch (err) {
-        log.debug({ err }, 'the traffic before a reload is not known')
-      }
-    },
+    read: (signal) => turns.take(() => read(signal)),
+    beforeLoad: (signal) => turns.take(() => beforeLoad(signal)),
   }
 }
 
