@@ -120,15 +120,17 @@ export function memoryOf(pid) {
   return { resident: read('VmRSS'), peak: read('VmHWM') }
 }
 
+/** Processor time that a process has used so far, in ticks of 10 ms. */
+export function ticksOf(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
+
 /** Waits until a process hardly uses the processor any more. */
 export async function untilQuiet(pid, timeoutMs = 30_000) {
-  const used = () => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-    return Number(fields[11]) + Number(fields[12])
-  }
   for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; ) {
-    const before = used()
+    const before = ticksOf(pid)
     await delay(500)
-    if (used() - before <= 1) return
+    if (ticksOf(pid) - before <= 1) return
   }
 }

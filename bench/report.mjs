@@ -1,17 +1,21 @@
+/** @typedef {{ of: string, atMost: number }} Target */
+
 /**
  * A row of the report.
  * @typedef {object} Row
+ * @property {string} [id] by which a chart finds it
  * @property {string} what
  * @property {string} unit `ms`, `MB`, …
- * @property {{ of: string, atMost: number }} [target] which figure is held against what
+ * @property {Target | Target[]} [target] which figure is held against what
  * @property {Record<string, number>} figures
+ * @property {Record<string, number>} [ours] what a ratio in `figures` was made from, together with the baseline
  * @property {Record<string, number>} [baseline] the same of what this is compared with
  * @property {string} [note]
  */
 
 export const verdictOf = ({ target, figures }) => {
   if (!target) return 'reported'
-  return figures[target.of] <= target.atMost ? 'met' : 'MISSED'
+  return [target].flat().every(({ of, atMost }) => figures[of] <= atMost) ? 'met' : 'MISSED'
 }
 
 /** One aligned table. @param {{ name: string, rows: Row[] }[]} entries */
@@ -29,13 +33,17 @@ export function formatTable(entries) {
   return `${lines.join('\n')}\n`
 }
 
+/** One line for what `describeMachine` gave. */
+export const formatMachine = ({ cores, cpu, memoryMiB, node, haproxy, docker, commit }) =>
+  `${cores} × ${cpu}, ${memoryMiB} MiB, node ${node}, ${haproxy}, ${docker}, commit ${commit}`
+
 function cellsOf(row) {
   const { what, target, unit, figures, note } = row
-  const wanted = target ? `${target.of} ≤ ${target.atMost} ${unit}` : '–'
+  const wanted = [target ?? []].flat().map(({ of, atMost }) => `${of} ≤ ${atMost} ${unit}`)
   const shown = Object.entries(figures).filter(([name]) => !['n', 'min', 'mean'].includes(name))
   const count = figures.n === undefined ? '' : ` (n=${figures.n})`
   const measured = `${shown.map(([name, value]) => `${name} ${short(value)}`).join(', ')} ${unit}${count}`
-  return [what, wanted, `${measured}${note ? `; ${note}` : ''}`, verdictOf(row)]
+  return [what, wanted.join(', ') || '–', `${measured}${note ? `; ${note}` : ''}`, verdictOf(row)]
 }
 
 const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString())

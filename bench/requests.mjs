@@ -2,26 +2,41 @@ import { Agent, get } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** One request to a proxy on loopback. Resolves to its status; rejects when there is no whole answer. */
-export function ask({ port, host, path = '/', agent }) {
+export const ask = async (target) => (await request(target)).status
+
+/** The text of an answer, on a connection of its own. @throws when it is none with status 200 */
+export async function readText(target) {
+  const { status, body } = await request({ ...target, agent: oneWay() })
+  if (status !== 200) throw new Error(`${target.host}${target.path ?? '/'} answered with status ${status}`)
+  return body
+}
+
+/** Asks over and over, each time on a connection of its own, until the status is 200 and the text is what is wanted. */
+export async function untilServed(target, { timeoutMs = 15_000, everyMs = 2, isWanted = () => true } = {}) {
+  for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; ) {
+    const { status, body } = await request({ ...target, agent: oneWay() }).catch(() => ({ status: 0 }))
+    if (status === 200 && isWanted(body)) return
+    await delay(everyMs)
+  }
+  throw new Error(`${target.host} did not answer as it should in ${timeoutMs} ms`)
+}
+
+const oneWay = () => new Agent({ keepAlive: false })
+
+function request({ port, host, path = '/', agent }) {
   return new Promise((resolve, reject) => {
     const asked = get({ host: '127.0.0.1', port, path, headers: { host }, agent, timeout: 10_000 }, (response) => {
+      let body = ''
       response
+        .setEncoding('utf8')
+        .on('data', (chunk) => {
+          body += chunk
+        })
         .on('error', reject)
-        .on('end', () => resolve(response.statusCode))
-        .resume()
+        .on('end', () => resolve({ status: response.statusCode, body }))
     })
     asked.on('error', reject).on('timeout', () => asked.destroy(new Error('no answer in 10 s')))
   })
-}
-
-/** Asks over and over, each time on a connection of its own, until the status is 200. */
-export async function untilServed(target, timeoutMs = 15_000) {
-  for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; ) {
-    const status = await ask({ ...target, agent: new Agent({ keepAlive: false }) }).catch(() => 0)
-    if (status === 200) return
-    await delay(2)
-  }
-  throw new Error(`${target.host} did not answer with 200 in ${timeoutMs} ms`)
 }
 
 /** Clients that ask without pause, each on one connection that it keeps, or on a new one every time. */

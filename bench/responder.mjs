@@ -9,7 +9,7 @@ import { findProgram } from '../scripts/servers.mjs'
 import { freePort } from './hostler.mjs'
 
 /** @returns the port on which it answers 200 */
-export async function startResponder(cleanup, folder) {
+export async function startResponder(cleanup, folder, address = '127.0.0.1') {
   const port = await freePort()
   const config = join(folder, 'responder.cfg')
   writeFileSync(
@@ -22,7 +22,7 @@ defaults
   timeout client 60s
   timeout server 60s
 frontend answer
-  bind 127.0.0.1:${port}
+  bind ${address}:${port}
   http-request return status 200 content-type text/plain string ok
 `,
   )

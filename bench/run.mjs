@@ -1,22 +1,27 @@
 // `npm run bench [-- NAMES…]`: measures what the project promises, prints one table, writes bench/results/latest.json.
-// Loopback only. `--no-build` takes dist as it is; `--list` shows the names.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+// A name is that of an entry or of a group. Loopback only. `--no-build` takes dist as it is; `--list` shows the names;
+// `--record` also writes bench/results/GROUP.json, and the group's chart, for every group that was measured as a whole.
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from '../scripts/build.mjs'
 import { ensureServers } from '../scripts/servers.mjs'
 import { createCleanup } from './cleanup.mjs'
 import { describeMachine, foreignLoad } from './machine.mjs'
-import { formatTable, verdictOf } from './report.mjs'
+import { formatMachine, formatTable, verdictOf } from './report.mjs'
 
 /** In this order; each file exports `needs` (programs) and `measure(context)`, which gives rows. */
-const ENTRIES = ['full-pass', 'one-change', 'memory', 'first-file', 'start-event', 'reloads', 'hostnames']
+const GROUPS = {
+  publishing: ['full-pass', 'one-change', 'memory', 'first-file', 'start-event', 'reloads'],
+  runtime: ['new-stack', 'churn', 'held-connections', 'hostnames'],
+}
+const ENTRIES = Object.values(GROUPS).flat()
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
 
 const words = process.argv.slice(2)
-const names = words.filter((word) => !word.startsWith('--'))
+const names = words.filter((word) => !word.startsWith('--')).flatMap((name) => GROUPS[name] ?? [name])
 const unknown = names.filter((name) => !ENTRIES.includes(name))
 if (unknown.length > 0 || words.includes('--list')) {
-  console.log(`entries: ${ENTRIES.join(' ')}`)
+  for (const [group, members] of Object.entries(GROUPS)) console.log(`${group}: ${members.join(' ')}`)
   process.exit(unknown.length > 0 ? 2 : 0)
 }
 
@@ -26,17 +31,12 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => cleanup.r
 
 const machine = describeMachine()
 const entries = []
-const startedAt = performance.now()
 for (const name of names.length > 0 ? names : ENTRIES) entries.push(await runEntry(name))
-const seconds = Math.round((performance.now() - startedAt) / 1000)
 
-mkdirSync(RESULTS, { recursive: true })
-const path = `${RESULTS}${names.length === 0 ? 'latest' : 'latest-part'}.json`
-writeFileSync(`${path}.tmp`, `${JSON.stringify({ machine, seconds, entries }, null, 2)}\n`)
-renameSync(`${path}.tmp`, path)
-const { cpu, cores, memoryMiB, node, haproxy, docker, commit } = machine
+write(names.length === 0 ? 'latest.json' : 'latest-part.json', json(entries))
+if (words.includes('--record')) await record()
 console.log(`\n${formatTable(entries)}`)
-console.log(`${cores} × ${cpu}, ${memoryMiB} MiB, node ${node}, ${haproxy}, ${docker}, commit ${commit}, ${seconds} s`)
+console.log(`${formatMachine(machine)}, ${secondsOf(entries)} s`)
 const busy = Math.max(0, ...entries.map(({ othersBefore }) => othersBefore ?? 0))
 if (busy > 0.1)
   console.log(`Others used up to ${Math.round(busy * 100)} % of the processors: times are longer than they need be.`)
@@ -60,4 +60,29 @@ async function runEntry(name) {
   } finally {
     await cleanup.run()
   }
+}
+
+/** What is kept in the repository. */
+async function record() {
+  for (const [group, members] of Object.entries(GROUPS)) {
+    const measured = entries.filter(({ name, rows }) => members.includes(name) && rows.length > 0)
+    if (measured.length < members.length) continue
+    write(`${group}.json`, json(measured))
+    const chart = new URL(`charts/${group}.mjs`, import.meta.url)
+    if (existsSync(chart)) write(`${group}.svg`, (await import(chart.href)).draw(measured, machine))
+  }
+}
+
+function json(measured) {
+  return `${JSON.stringify({ machine, seconds: secondsOf(measured), entries: measured }, null, 2)}\n`
+}
+
+function secondsOf(measured) {
+  return measured.reduce((sum, { seconds = 0 }) => sum + seconds, 0)
+}
+
+function write(name, text) {
+  mkdirSync(RESULTS, { recursive: true })
+  writeFileSync(`${RESULTS}${name}.tmp`, text)
+  renameSync(`${RESULTS}${name}.tmp`, `${RESULTS}${name}`)
 }

@@ -6,7 +6,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findProgram } from '../../scripts/servers.mjs'
 import { hostOf, instancesFile } from '../fleet.mjs'
-import { freePort, prepare, start } from '../hostler.mjs'
+import { workersOf } from '../haproxy-processes.mjs'
+import { freePort, prepare, start, ticksOf } from '../hostler.mjs'
 import { predecessorFrontend } from '../predecessor.mjs'
 import { untilServed } from '../requests.mjs'
 import { startHaproxy, startResponder } from '../responder.mjs'
@@ -16,6 +17,8 @@ export const needs = ['haproxy', 'wrk']
 const HOSTS = 5000
 const TURNS = 3
 const SECONDS = 3
+const ALONE = 'answered by HAProxy itself'
+const TICK_US = 10_000
 
 export async function measure({ cleanup, say }) {
   const folder = cleanup.folder('hostnames')
@@ -28,7 +31,7 @@ export async function measure({ cleanup, say }) {
   const sources = { HOSTLER_SOURCES: 'file', HOSTLER_FILE: stacks }
   const rows = []
   for (const [title, overrides] of [
-    ['answered by HAProxy itself', { ...sources, HOSTLER_TEMPLATES: answeringBackends(folder) }],
+    [ALONE, { ...sources, HOSTLER_TEMPLATES: answeringBackends(folder) }],
     ['a server behind each', sources],
   ]) {
     const rivals = await startRivals(cleanup, join(folder, title.replaceAll(' ', '-')), overrides)
@@ -59,7 +62,12 @@ async function startRivals(cleanup, folder, overrides) {
   const args = files.flatMap((file) => ['-f', file])
   const rival = await startHaproxy(cleanup, args, theirs, { ...env, SYSLOG_HOST: '' })
   for (const port of [ours, theirs]) await untilServed({ port, host: hostOf(HOSTS - 1) })
-  return { ours, theirs, stop: () => Promise.all([hostler.stop(), rival.stop()]) }
+  const [worker] = workersOf(prepared.out)
+  return {
+    ours: { port: ours, pid: worker },
+    theirs: { port: theirs, pid: rival.child.pid },
+    stop: () => Promise.all([hostler.stop(), rival.stop()]),
+  }
 }
 
 function takeTurns({ ours, theirs }, script, say) {
@@ -72,18 +80,18 @@ function takeTurns({ ours, theirs }, script, say) {
 
 function rowOf(title, turns) {
   const of = (who, field) => summarise(turns.map((turn) => turn[who][field]))
-  const ratio = summarise(turns.map(({ ours, theirs }) => ours.perSecond / theirs.perSecond)).p50
-  const failed = turns.reduce((sum, { ours, theirs }) => sum + ours.failed + theirs.failed, 0)
-  const told = ['ours', 'theirs'].map((who) => {
-    const [rate, p99] = [of(who, 'perSecond').p50.toFixed(0), of(who, 'p99').p50.toFixed(1)]
-    return `${rate}/s (p99 ${p99} ms)`
-  })
+  const averages = (who) => ({ perSecond: of(who, 'perSecond').p50, cpuUs: of(who, 'cpuUs').p50 })
+  const [ours, baseline] = [averages('ours'), averages('theirs')]
+  const ratio = summarise(turns.map((turn) => turn.ours.perSecond / turn.theirs.perSecond)).p50
+  const failed = turns.reduce((sum, turn) => sum + turn.ours.failed + turn.theirs.failed, 0)
+  const told = ({ perSecond, cpuUs }) => `${perSecond.toFixed(0)}/s (${cpuUs.toFixed(1)} µs of a processor each)`
   return {
+    ...(title === ALONE && { id: 'hostnames' }),
     what: `requests/s at ${HOSTS} hostnames against the predecessor's map_dom, ${title}`,
     unit: '×',
     figures: { ratio },
-    baseline: of('theirs', 'perSecond'),
-    note: `ours ${told[0]}, map_dom ${told[1]}, ${failed} failed`,
+    ...{ ours, baseline },
+    note: `ours ${told(ours)}, map_dom ${told(baseline)}, ${failed} failed`,
   }
 }
 
@@ -103,10 +111,12 @@ done = function(summary, latency, _)
 end
 `
 
-function drive(script, port) {
+function drive(script, { port, pid }) {
+  const before = ticksOf(pid)
   const args = ['-t1', '-c16', `-d${SECONDS}s`, '-s', script, `http://127.0.0.1:${port}/`]
   const output = execFileSync(findProgram('wrk'), args, { encoding: 'utf8' })
   const [, perSecond, failed, p99] = (/^RESULT (\S+) (\S+) (\S+)$/m.exec(output) ?? []).map(Number)
   if (perSecond === undefined) throw new Error(`wrk did not say what it measured: ${output}`)
-  return { perSecond, failed, p99 }
+  const cpuUs = ((ticksOf(pid) - before) * TICK_US) / (perSecond * SECONDS)
+  return { perSecond, failed, p99, cpuUs }
 }

@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { followStarts } from '../docker-starts.mjs'
 import { startRealDocker } from '../dockerd.mjs'
 import { DOMAIN, instancesFile } from '../fleet.mjs'
 import { prepare, start, untilQuiet } from '../hostler.mjs'
@@ -41,30 +42,6 @@ async function startMany(dockerd) {
   await Promise.all(Array.from({ length: 6 }, worker))
 }
 
-/** Docker's own time of each container's start event, milliseconds since the epoch. */
-async function followStarts(docker) {
-  const stream = await docker.getEvents({ filters: { type: ['container'], event: ['start'] } })
-  const times = new Map()
-  let rest = ''
-  stream.on('data', (chunk) => {
-    const lines = `${rest}${chunk}`.split('\n')
-    rest = lines.pop()
-    for (const line of lines.filter(Boolean)) {
-      // More digits than a number holds.
-      const nanoseconds = /"timeNano":(\d+)/.exec(line)?.[1]
-      times.set(JSON.parse(line).Actor.ID, Number(BigInt(nanoseconds) / 1000n) / 1000)
-    }
-  })
-  stream.on('error', () => undefined)
-  return {
-    stop: () => stream.destroy(),
-    async of(id) {
-      for (let waited = 0; waited < 5000 && !times.has(id); waited += 5) await delay(5)
-      return times.get(id)
-    },
-  }
-}
-
 async function measureWay({ command, samples, others }, { dockerd, events, cleanup }) {
   const folder = cleanup.folder('start-event')
   const stacks = join(folder, 'stacks.yml')
@@ -96,8 +73,7 @@ const count = (text) => text.split('\n  server ').length - 1
 
 function rowsOf({ command, others, published, served, how }) {
   const beside = others > 0 ? ` and ${others} other instances` : ''
-  const checked = command === 'run' ? ', checked by `haproxy -c`' : ''
-  const what = `start event → files published, ${PRESENT} containers${beside}, ${command}${checked}`
+  const what = `start event → files published, ${PRESENT} containers${beside}, ${command}`
   const rows = [{ what, unit: 'ms', ...(others === 0 && { target: TARGET }), figures: summarise(published) }]
   if (served.length === 0) return rows
   const note = [...how].map(([way, times]) => `${times} by ${way}`).join(', ')
