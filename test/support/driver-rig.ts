@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { settingsSchema } from '../../src/config/schema.js'
 import { systemClock } from '../../src/lib/clock.js'
@@ -30,6 +30,8 @@ export interface DriverRig {
   readonly master: MasterSocket
   /** Puts the files in place, each in one instant. Another `frame` is a change that only a load can bring. */
   publish(stacks: Stacks, frame?: string): void
+  /** The frontend that speaks TLS, with the certificates of `certificates.list`, when the rig has certificates. */
+  readonly tlsPort: number
   /** Puts one file in place. */
   write(name: string, text: string): void
   apply(): Promise<Applied>
@@ -42,6 +44,8 @@ export interface DriverRig {
 
 export interface DriverRigOptions {
   readonly bin?: string
+  /** Name in the rig's folder → content; those that the list names are served, in its order. */
+  readonly certificates?: Readonly<Record<string, string>>
   /** A configuration that is read after all others. */
   readonly last?: (dir: string) => string
   readonly log?: Logger
@@ -49,9 +53,21 @@ export interface DriverRigOptions {
 
 export const hostOf = (stack: string) => `${stack}.example`
 
-const FRAME = (dir: string, port: number, frame: string) => `global
+interface Frame {
+  readonly dir: string
+  readonly port: number
+  readonly tlsPort: number
+  readonly withTls: boolean
+}
+
+const TLS = ({ dir, tlsPort }: Frame) => `frontend tls
+  bind 127.0.0.1:${tlsPort} ssl crt-list ${join(dir, 'certificates.list')}
+  http-request return status 200
+`
+
+const FRAME = (frame: Frame, text: string) => `global
   maxconn 1000
-  stats socket ${join(dir, 'admin.sock')} mode 600 level admin expose-fd listeners
+  stats socket ${join(frame.dir, 'admin.sock')} mode 600 level admin expose-fd listeners
   httpclient.ssl.verify none
 defaults base
   mode http
@@ -60,41 +76,53 @@ defaults base
   timeout client 20s
   timeout server 20s
 frontend web
-  bind 127.0.0.1:${port}
-  http-response set-header x-frame "${frame}"
-  http-request set-var(txn.backend) req.hdr(host),map_str(${join(dir, 'hosts.map')})
+  bind 127.0.0.1:${frame.port}
+  http-response set-header x-frame "${text}"
+  http-request set-var(txn.backend) req.hdr(host),map_str(${join(frame.dir, 'hosts.map')})
   use_backend %[var(txn.backend)] if { var(txn.backend) -m found }
-`
+${frame.withTls ? TLS(frame) : ''}`
 
 const SPARES = 8
 
 export async function startDriverRig(options: DriverRigOptions = {}): Promise<DriverRig> {
-  const { bin = 'haproxy', last, log = silentLogger() } = options
+  const { bin = 'haproxy', last, log = silentLogger(), certificates = {} } = options
   const dir = tempDir('hostler-driver-')
-  const port = await freePort()
+  const [port, tlsPort] = [await freePort(), await freePort()]
   const path = (name: string) => join(dir, name)
   const settings = settingsSchema.parse({
     stateDir: dir,
     haproxy: { bin, statsSocket: path('admin.sock'), reloadInterval: '0s', stopTimeout: '1s' },
   })
   mkdirSync(path('scratch'))
-  const files: LoadedFiles = {
+  const pems = () =>
+    readdirSync(dir)
+      .filter((name) => name.endsWith('.pem'))
+      .map(path)
+  const files = (): LoadedFiles => ({
     configs: [path('haproxy.cfg'), path('haproxy-backends.cfg'), ...(last ? [path('last.cfg')] : [])],
-    others: [path('hosts.map')],
-    certificates: [],
-  }
+    others: [path('hosts.map'), path('certificates.list'), ...pems()],
+    certificates: pems(),
+  })
   const write = (name: string, text: string) => {
     writeFileSync(path(`${name}.new`), text)
     renameSync(path(`${name}.new`), path(name))
   }
   if (last) write('last.cfg', last(dir))
+  for (const [name, text] of Object.entries(certificates)) write(name, text)
+  write(
+    'certificates.list',
+    Object.keys(certificates)
+      .map((name) => `${path(name)}\n`)
+      .join(''),
+  )
+  const frame: Frame = { dir, port, tlsPort, withTls: Object.keys(certificates).length > 0 }
 
   const env = haproxyEnvironment(settings)
   const common = { log, clock: systemClock }
   const start = () => {
     const life = new AbortController()
     const ports = () => [{ host: '127.0.0.1', port }]
-    const loader = createLoader(settings, { ...common, duty: 'drive', env, configs: () => files.configs, ports })
+    const loader = createLoader(settings, { ...common, duty: 'drive', env, configs: () => files().configs, ports })
     const mover = createMover({
       ...common,
       socket: path('admin.sock'),
@@ -105,7 +133,7 @@ export async function startDriverRig(options: DriverRigOptions = {}): Promise<Dr
     })
     const driver = createDriver({
       ...common,
-      files: () => files,
+      files,
       mover,
       loader,
       checker: createChecker({ bin, timeoutMs: 10_000, env }),
@@ -120,12 +148,13 @@ export async function startDriverRig(options: DriverRigOptions = {}): Promise<Dr
   return {
     dir,
     port,
+    tlsPort,
     map: path('hosts.map'),
     socket: createRuntimeSocket(path('admin.sock')),
     master: createMasterSocket(socketsOf(settings).master, { timeoutMs: 10_000 }),
     write,
-    publish(stacks, frame = '1') {
-      write('haproxy.cfg', FRAME(dir, port, frame))
+    publish(stacks, text = '1') {
+      write('haproxy.cfg', FRAME(frame, text))
       write('haproxy-backends.cfg', backendsOf(stacks))
       write('hosts.map', [...stacks.keys()].map((stack) => `${hostOf(stack)} ${stack}\n`).join(''))
     },

@@ -46,18 +46,42 @@ export function compareLists(
   if (before[0]?.path !== after[0]?.path) throw new NeedsReload(`the default certificate of ${name} has changed`)
   const common = after.filter(({ path }) => had.has(path))
   const removed = before.filter(({ path }) => !has.has(path)).map(({ path }) => path)
-  const kept = before.filter(({ path }) => has.has(path))
-  if (common.some(({ path }, index) => kept[index]?.path !== path)) {
-    throw new NeedsReload(`the certificates of ${name} stand in another order`)
-  }
+  requireOrder(common, before, name, pemOf)
   for (const { path, lines } of common) {
-    if (JSON.stringify(had.get(path)?.lines) === JSON.stringify(lines)) continue
+    if (sorted(had.get(path)?.lines) === sorted(lines)) continue
     throw new NeedsReload(`${name} serves ${path} for other names`)
   }
   const added = after.filter(({ path }) => !had.has(path))
   for (const one of added) requireNoRival(one, after.slice(after.indexOf(one) + 1), had, name, pemOf)
   return { added, removed }
 }
+
+const sorted = (lines: readonly (readonly string[])[] = []): string =>
+  lines
+    .map((line) => JSON.stringify(line))
+    .sort()
+    .join()
+
+/** Of two certificates with one name the one that comes first is served; for others their order does not count. */
+function requireOrder(
+  wanted: readonly ListedCertificate[],
+  before: readonly ListedCertificate[],
+  list: string,
+  pemOf: (path: string) => string,
+): void {
+  const places = new Map(before.map(({ path }, index) => [path, index]))
+  const placeOf = ({ path }: ListedCertificate) => places.get(path) ?? 0
+  for (const [index, one] of wanted.entries()) {
+    const overtaken = wanted.slice(index + 1).filter((other) => placeOf(other) < placeOf(one))
+    if (overtaken.length === 0) continue
+    const names = namesOf(one, pemOf(one.path))
+    const rival = overtaken.find((other) => isRival(names, namesOf(other, pemOf(other.path))))
+    if (rival) throw new NeedsReload(`the certificates of ${list} stand in another order`)
+  }
+}
+
+const isRival = (names: ReadonlySet<string>, others: ReadonlySet<string>): boolean =>
+  shares(names, others) || [...names, ...others].some((name) => name === '*' || name.startsWith('!'))
 
 function requireNoRival(
   one: ListedCertificate,

@@ -1,4 +1,5 @@
 import { HostlerError } from '../../../lib/errors.js'
+import { asPayload, isListablePath } from './certificate-payload.js'
 import { attemptQuietly, command, type Execute, refusedStep, type StepContext } from './executor-context.js'
 import { commandLine } from './socket-command.js'
 
@@ -7,10 +8,10 @@ export const setCertificate: Execute<'set-certificate'> = async ({ path, pem }, 
   await loadPair(checkedPath(path), pem, context)
 }
 
-export const addCertificate: Execute<'add-certificate'> = async ({ path, pem, list, lines }, context) => {
+export const addCertificate: Execute<'add-certificate'> = async ({ path, pem, list, lines, known }, context) => {
   checkedPath(path)
   for (const filter of lines.flat()) checkedFilter(filter)
-  await command(context, 'new-cert', commandLine('new', 'ssl', 'cert', path), path)
+  if (!known) await command(context, 'new-cert', commandLine('new', 'ssl', 'cert', path), path)
   try {
     await loadPair(path, pem, context)
     for (const filters of lines) {
@@ -36,7 +37,7 @@ async function loadPair(path: string, pem: string, context: StepContext): Promis
   await refuseOpenTransaction(context)
   try {
     const line = commandLine('set', 'ssl', 'cert', path)
-    await command(context, 'set-cert', { command: line, payload: withoutBlankLines(pem) }, path)
+    await command(context, 'set-cert', { command: line, payload: asPayload(pem) }, path)
     await command(context, 'commit-cert', commandLine('commit', 'ssl', 'cert', path), path)
   } catch (error) {
     // HAProxy keeps one transaction at a time; left open, it would block every later change.
@@ -74,17 +75,8 @@ async function deleteEntries(path: string, list: string, context: StepContext): 
   }
 }
 
-/** An empty line would end the payload. */
-const withoutBlankLines = (pem: string) =>
-  pem
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '')
-    .join('\n')
-
-/** A blank or bracket ends the path in a line of a list, and `:` begins the number of a line. */
 function checkedPath(path: string): string {
-  if (/[\s:[\]#]|^$/.test(path)) throw refusedStep(`The path \`${path}\` cannot stand in a list of certificates.`)
+  if (!isListablePath(path)) throw refusedStep(`The path \`${path}\` cannot stand in a list of certificates.`)
   return path
 }
 

@@ -63,6 +63,7 @@ export function requireSameFiles(loaded: ConfigImage, wanted: ConfigImage, roles
   for (const path of new Set([...loaded.keys(), ...wanted.keys()])) {
     if (changeable.has(path)) continue
     const [before, after] = [loaded.get(path), wanted.get(path)]
+    if (after === undefined && isListed(path.replace(/\.key$/, ''), loaded, roles)) continue
     if (after === undefined) throw new NeedsReload(`${basename(path)} is gone`)
     if (before === undefined) throw new NeedsReload(`${basename(path)} is new`)
     if (before !== after && !configs.has(path) && !maps.has(path)) {
@@ -70,6 +71,11 @@ export function requireSameFiles(loaded: ConfigImage, wanted: ConfigImage, roles
     }
   }
 }
+
+/** A certificate that HAProxy knows by a crt-list alone: the list decides over it, whether its file is there or not. */
+const isListed = (path: string, loaded: ConfigImage, { lists, configs }: FileRoles): boolean =>
+  lists.some((list) => loaded.get(list)?.split(/\s/).includes(path)) &&
+  !configs.some((config) => loaded.get(config)?.includes(path))
 
 /** Where HAProxy looks for the private key of a certificate that does not hold it. */
 export const keyFileOf = (path: string): string => `${path}.key`

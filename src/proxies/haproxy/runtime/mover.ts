@@ -7,8 +7,8 @@ import type { PlannedStep } from '../../proxy.js'
 import { createExecutor } from './executor.js'
 import type { FileRoles } from './image.js'
 import { createChangePlanner } from './planner.js'
-import { mapsInUse } from './planner-maps.js'
 import { actionOf, describeStep } from './planner-steps.js'
+import { createQuestions } from './questions.js'
 import type { LoadedFiles } from './read-image.js'
 import { recognise } from './recognise.js'
 import { createRuntimeSocket } from './socket.js'
@@ -85,6 +85,7 @@ export function createMover(inputs: MoverInputs): Mover {
   const { clock, log } = inputs
   const socket = createRuntimeSocket(inputs.socket)
   const executor = createExecutor({ socket, clock, log, signal: inputs.signal })
+  const questionsFor = createQuestions(inputs.env)
   const planChange = createChangePlanner({ env: inputs.env })
   /** What the worker has loaded. Of one that was just loaded only the process may be known, or nothing. */
   let base: { readonly image: ConfigImage; readonly worker: WorkerKey | undefined } | undefined
@@ -108,7 +109,7 @@ export function createMover(inputs: MoverInputs): Mover {
       const worker = await readWorker(socket, signal)
       const known = await loadedBy(worker, onDisk)
       if ('reload' in known) return known
-      const running = await readRunning(socket, { maps: mapsInUse(known.image, roles, inputs.env), clock }, signal)
+      const running = await readRunning(socket, { ...questionsFor(known.image, roles), clock }, signal)
       if (!isSameWorker(running, worker)) return { reload: REPLACED }
       const leaving = new Set(executor.describe().map(({ backend, server }) => `${backend}/${server ?? ''}`))
       const change = planChange({ loaded: known.image, wanted: image, running, files: roles, spares, leaving })

@@ -1,13 +1,16 @@
 import { basename } from 'node:path'
+import { printOf, unsendable } from './certificate-payload.js'
 import { compareLists, type ListedCertificate, readCrtList } from './crt-list.js'
 import { type FileRoles, keyFileOf } from './image.js'
 import { NeedsReload } from './image-reload.js'
 import type { SpareState } from './spares.js'
-import type { ConfigImage, Step } from './types.js'
+import type { ConfigImage, RunningCertificates, Step } from './types.js'
 
 export interface CertificateInputs {
   readonly loaded: ConfigImage
   readonly wanted: ConfigImage
+  /** What HAProxy shows; where it was not asked, it has what it loaded, or what we put there since. */
+  readonly running?: RunningCertificates | undefined
   readonly files: FileRoles
   readonly spares: SpareState
 }
@@ -20,22 +23,44 @@ export interface CertificatePlan {
 }
 
 /**
- * Moves certificates and the crt-lists that name them. HAProxy is not asked what it holds: it has what it loaded, or what
- * we put there since.
+ * Moves certificates and the crt-lists that name them, whether the files have changed or somebody has changed them in HAProxy.
+ * Its fingerprints tell the certificates, not the chains that are sent with them.
  * @throws NeedsReload
  */
-export function planCertificates(inputs: CertificateInputs): CertificatePlan {
+export function createCertificatePlanner(): (inputs: CertificateInputs) => CertificatePlan {
+  const known = new Map<string, { readonly pem: string; readonly print: string | undefined }>()
+  const settled: SettledLists = new Map()
+  const print = (path: string, pem: string): string | undefined => {
+    const one = known.get(path)
+    if (one?.pem === pem) return one.print
+    const read = printOf(pem)
+    known.set(path, { pem, print: read })
+    return read
+  }
+  return (inputs) => {
+    for (const path of known.keys()) if (!inputs.wanted.has(path)) known.delete(path)
+    return planCertificates(inputs, print, settled)
+  }
+}
+
+/** The fingerprint of the certificate at a path with this content. */
+type Print = (path: string, pem: string) => string | undefined
+
+/** What a list was and should be when nothing had to be done. */
+type SettledLists = Map<string, { readonly was: string; readonly has: string }>
+
+function planCertificates(inputs: CertificateInputs, print: Print, settled: SettledLists): CertificatePlan {
   const { loaded, wanted, files, spares } = inputs
   const present = (path: string): string => spares.files.get(path) ?? loaded.get(path) ?? ''
-  const lists = files.lists.map((list) => planList(list, present, inputs))
+  const lists = files.lists.map((list) => planList(list, present, inputs, settled))
   const isNew = new Set(lists.flatMap(({ added }) => added.map(({ path }) => path)))
-  const contents = files.certificates.filter((path) => !isNew.has(path) && hasChanged(path, present, wanted))
+  const contents = files.certificates.filter((path) => !isNew.has(path) && isOther(path, present, inputs, print))
   for (const path of contents) requireServed(path, present, files)
   const all = [...files.lists, ...files.certificates, ...files.certificates.map(keyFileOf)]
   return {
     first: [
-      ...contents.map((path): Step => ({ kind: 'set-certificate', path, pem: pemOf(wanted, path) })),
-      ...lists.flatMap(({ list, added }) => added.map((one): Step => additionOf(one, list, wanted))),
+      ...contents.map((path): Step => ({ kind: 'set-certificate', path, pem: pemToSend(path, 'has changed', wanted) })),
+      ...lists.flatMap(({ list, added }) => added.map((one): Step => additionOf(one, list, inputs))),
     ],
     last: lists.flatMap(({ list, removed }) =>
       removed.map((path): Step => ({ kind: 'remove-certificate', path, list })),
@@ -48,33 +73,52 @@ export function planCertificates(inputs: CertificateInputs): CertificatePlan {
 
 const textOf = (image: ConfigImage, path: string): string => image.get(path) ?? ''
 
-function planList(list: string, present: (path: string) => string, { wanted, files, loaded }: CertificateInputs) {
-  const [had, has] = [present(list), wanted.get(list) ?? '']
-  if (had === has) return { list, added: [], removed: [] }
-  const pem = (path: string) => pemOf(wanted, path)
-  const change = compareLists(basename(list), certain(list, had), certain(list, has), pem)
+interface ListPlan {
+  readonly list: string
+  readonly added: readonly ListedCertificate[]
+  readonly removed: readonly string[]
+}
+
+function planList(
+  list: string,
+  present: (path: string) => string,
+  inputs: CertificateInputs,
+  settled: SettledLists,
+): ListPlan {
+  const { wanted, files, loaded, running } = inputs
+  const has = textOf(wanted, list)
+  const was = running?.lists.get(list) ?? present(list)
+  const last = settled.get(list)
+  if (last?.was === was && last.has === has) return { list, added: [], removed: [] }
+  const [before, after] = [readCrtList(was), readCrtList(has)]
+  if (before === undefined || after === undefined) {
+    if (present(list) === has) return { list, added: [], removed: [] }
+    throw new NeedsReload(`${basename(list)} has changed and has options that only a load can give`)
+  }
+  const change = compareLists(basename(list), before, after, (path) => pemOf(wanted, path))
   for (const { path } of change.added) requireOneUse(path, list, files, wanted)
   for (const path of change.removed) requireOneUse(path, list, files, loaded)
+  if (change.added.length + change.removed.length === 0) settled.set(list, { was, has })
   return { list, ...change }
 }
 
-const additionOf = ({ path, lines }: ListedCertificate, list: string, wanted: ConfigImage): Step => ({
-  kind: 'add-certificate',
-  path,
-  pem: pemOf(wanted, path),
-  list,
-  lines,
-})
+function additionOf({ path, lines }: ListedCertificate, list: string, { wanted, running }: CertificateInputs): Step {
+  const known = running?.known.has(path) === true
+  return { kind: 'add-certificate', path, pem: pemToSend(path, 'is new', wanted), list, lines, ...(known && { known }) }
+}
 
 /** A certificate that is gone is no change of its content: the list says whether it goes. */
-const hasChanged = (path: string, present: (path: string) => string, wanted: ConfigImage): boolean =>
-  wanted.has(path) && [path, keyFileOf(path)].some((one) => present(one) !== (wanted.get(one) ?? ''))
-
-function certain(list: string, text: string): ListedCertificate[] {
-  const read = readCrtList(text)
-  if (read === undefined)
-    throw new NeedsReload(`${basename(list)} has changed and has options that only a load can give`)
-  return read
+function isOther(
+  path: string,
+  present: (path: string) => string,
+  { wanted, running }: CertificateInputs,
+  print: Print,
+): boolean {
+  const pem = wanted.get(path)
+  if (pem === undefined) return false
+  if ([path, keyFileOf(path)].some((one) => present(one) !== textOf(wanted, one))) return true
+  const shown = running?.prints.get(path)
+  return shown !== undefined && shown !== print(path, pem)
 }
 
 /** Certificate and key as one text, wherever the key lies. */
@@ -85,6 +129,13 @@ function pemOf(wanted: ConfigImage, path: string): string {
   const key = wanted.get(keyFileOf(path))
   if (key === undefined) throw new NeedsReload(`${basename(path)} has no private key`)
   return `${pem.trimEnd()}\n${key}`
+}
+
+function pemToSend(path: string, event: string, wanted: ConfigImage): string {
+  const pem = pemOf(wanted, path)
+  const obstacle = unsendable(path, pem)
+  if (obstacle !== undefined) throw new NeedsReload(`${basename(path)} ${event}, and ${obstacle}`)
+  return pem
 }
 
 /** A certificate that something else refers to as well cannot be taken away, or is there already. */

@@ -1,7 +1,6 @@
 import { basename } from 'node:path'
-import type { FileRoles } from './image.js'
 import { NeedsReload } from './image-reload.js'
-import type { Environment, Routing } from './image-routing.js'
+import type { Routing } from './image-routing.js'
 import type { MapEntries, MapLimits } from './map-file.js'
 import { compareMaps, isSendable, type MapChange, type MapInputs, mapSteps } from './map-file-change.js'
 import { showLine } from './sections.js'
@@ -83,13 +82,4 @@ export function requireWayIn(name: string, { routing, wanted, read }: MapsInputs
     for (const value of read(map, text).values()) if (value === name) return
   }
   throw new NeedsReload(`backend ${name} is new, and no map leads to it`)
-}
-
-/** The maps that the loaded configuration mentions: HAProxy knows no others, and must not be asked about them. */
-export function mapsInUse(loaded: ConfigImage, { configs, maps }: FileRoles, env: Environment = {}): string[] {
-  const text = configs
-    .map((config) => loaded.get(config) ?? '')
-    .join('\n')
-    .replace(/\$\{?(\w+)\}?/g, (all, name: string) => env[name] ?? all)
-  return maps.filter((map) => text.includes(map))
 }

@@ -3,7 +3,7 @@ import { NeedsReload } from './image-reload.js'
 import { createRoutingReader, type Environment, type Routing } from './image-routing.js'
 import { createMapReader, MAP_LIMITS, type MapLimits } from './map-file.js'
 import { type Place, type Placing, placeBackends } from './planner-backends.js'
-import { planCertificates } from './planner-certificates.js'
+import { createCertificatePlanner } from './planner-certificates.js'
 import { planMaps, requireWayIn } from './planner-maps.js'
 import { areAsLoaded, planServers, type ServerSteps } from './planner-servers.js'
 import type { Section } from './sections.js'
@@ -62,6 +62,7 @@ export function createChangePlanner(options: ChangePlannerOptions = {}): (inputs
 class ChangePlanner {
   private readonly layoutOf = createImageReader()
   private readonly mapOf = createMapReader()
+  private readonly planCertificates = createCertificatePlanner()
   private readonly routingOf: ReturnType<typeof createRoutingReader>
   private readonly limits: MapLimits
 
@@ -80,7 +81,7 @@ class ChangePlanner {
     const placing = placeBackends({ loaded, wanted, running, routing, spares })
     const servers = this.planAllServers(placing, inputs)
     const maps = this.planAllMaps(placing, routing, inputs)
-    const certificates = planCertificates(inputs)
+    const certificates = this.planCertificates({ ...inputs, running: running.certificates })
     const steps: Step[] = [
       ...certificates.first,
       ...placing.first,

@@ -89,6 +89,39 @@ export function parseMap(reply: Reply): Map<string, string> {
   return entries
 }
 
+/**
+ * `show ssl cert`: a heading, then one path a line; nothing when there is none. Before it may stand somebody's open transaction, under a heading of its
+ * own, its path after a `*`.
+ */
+export function parseCertificates(reply: Reply): Set<string> {
+  const lines = linesOf(reply)
+  if (lines.length === 0) return new Set()
+  const start = lines.indexOf('# filename')
+  if (start === -1 || (start > 0 && lines[0] !== '# transaction')) throw unreadable(reply, lines[0])
+  return new Set(lines.slice(start + 1))
+}
+
+/** `show ssl cert PATH`: the SHA-1 of the certificate; undefined when HAProxy has none of that path. */
+export function parseFingerprint(reply: Reply): string | undefined {
+  if (NO_CERTIFICATE.test(reply.text)) return undefined
+  const print = /^SHA1 FingerPrint: ([0-9A-F]{40})$/m.exec(reply.text)?.[1]
+  // One that was made and not filled yet has a name alone.
+  if (print === undefined && !/^Filename: /.test(reply.text)) throw unreadable(reply, reply.text)
+  return print
+}
+
+const NO_CERTIFICATE = /^\[3\]: Can't display the certificate: Not found/
+
+/** `show ssl crt-list -n LIST`: `PATH:LINE FILTERS` a line. Undefined when HAProxy has no such list. */
+export function parseCrtList(list: string, reply: Reply): string | undefined {
+  const [heading, ...lines] = linesOf(reply)
+  if (heading === "[3]: didn't find the specified filename") return undefined
+  if (heading !== `# ${list}` || !lines.every((line) => NUMBERED.test(line))) throw unreadable(reply, heading)
+  return lines.map((line) => line.replace(NUMBERED, '$1')).join('\n')
+}
+
+const NUMBERED = /^(\S+):\d+(?= |$)/
+
 export interface Activity {
   /** Sessions since this worker began (a server: since it was added). */
   readonly total: number

@@ -1,23 +1,33 @@
 import { type Clock, systemClock } from '../../../lib/clock.js'
 import { HostlerError } from '../../../lib/errors.js'
-import type { RuntimeSession, RuntimeSocket } from './socket.js'
+import type { Reply, RuntimeSession, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
 import {
   type Activity,
   ASK_INFO,
   parseBackends,
+  parseCertificates,
+  parseCrtList,
+  parseFingerprint,
   parseInfo,
   parseMap,
   parseServersState,
   parseStat,
   type WorkerIdentity,
 } from './state-dumps.js'
-import { isSameWorker, type Running, type WorkerKey } from './types.js'
+import { isSameWorker, type Running, type RunningCertificates, type WorkerKey } from './types.js'
 
 export interface ReadOptions {
   /** Paths as the configuration writes them. */
   readonly maps: readonly string[]
+  readonly certificates?: CertificateQuestions | undefined
   readonly clock?: Clock
+}
+
+export interface CertificateQuestions {
+  readonly lists: readonly string[]
+  /** Of which the fingerprint is wanted. */
+  readonly paths: readonly string[]
 }
 
 /**
@@ -26,10 +36,10 @@ export interface ReadOptions {
  * HAPROXY_STATE_UNSTEADY when the worker was another one after every attempt.
  */
 export async function readRunning(socket: RuntimeSocket, options: ReadOptions, signal: AbortSignal): Promise<Running> {
-  const { maps, clock = systemClock } = options
+  const { clock = systemClock } = options
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     if (tries > 0) await clock.sleep(RETRY_MS, signal)
-    const running = await socket.session((session) => readOnce(session, maps), signal)
+    const running = await socket.session((session) => readOnce(session, options), signal)
     const after = await readWorker(socket, signal)
     if (isSameWorker(after, running) && !after.stopping) return running
   }
@@ -60,13 +70,46 @@ export interface WorkerActivity extends WorkerKey {
 /** Backends only: every proxy, rows of type 2, every server. */
 export const SHOW_TRAFFIC = 'show stat -1 2 -1'
 
-async function readOnce(session: RuntimeSession, paths: readonly string[]): Promise<Running> {
+async function readOnce(session: RuntimeSession, options: ReadOptions): Promise<Running> {
   const { version, pid, startedAt } = parseInfo(await session.ask(ASK_INFO))
   const backends = parseBackends(await session.ask('show backend'))
   const servers = parseServersState(await session.ask('show servers state'))
   const maps = new Map<string, ReadonlyMap<string, string>>()
-  for (const path of paths) maps.set(path, parseMap(await session.ask(commandLine('show', 'map', path))))
-  return { version, pid, ...(startedAt !== undefined && { startedAt }), backends, servers, maps }
+  for (const path of options.maps) maps.set(path, parseMap(await session.ask(commandLine('show', 'map', path))))
+  const certificates = options.certificates && (await readCertificates(session, options.certificates))
+  return {
+    version,
+    pid,
+    ...(startedAt !== undefined && { startedAt }),
+    backends,
+    servers,
+    maps,
+    ...(certificates && { certificates }),
+  }
+}
+
+async function readCertificates(
+  session: RuntimeSession,
+  { lists, paths }: CertificateQuestions,
+): Promise<RunningCertificates> {
+  const known = parseCertificates(await session.ask('show ssl cert'))
+  const shown = await session.askAll([
+    ...lists.map((list) => commandLine('show', 'ssl', 'crt-list', '-n', list)),
+    ...paths.map((path) => commandLine('show', 'ssl', 'cert', path)),
+  ])
+  const found = <T>(keys: readonly string[], start: number, read: (key: string, reply: Reply) => T | undefined) =>
+    new Map(
+      keys.flatMap((key, index): [string, T][] => {
+        const reply = shown[start + index]
+        const value = reply && read(key, reply)
+        return value === undefined ? [] : [[key, value]]
+      }),
+    )
+  return {
+    known,
+    lists: found(lists, 0, parseCrtList),
+    prints: found(paths, lists.length, (_, reply) => parseFingerprint(reply)),
+  }
 }
 
 function unsteady(path: string): HostlerError {

@@ -25,6 +25,17 @@ export interface Running extends WorkerKey {
   readonly servers: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>
   /** Path as the configuration writes it → key → value, for the maps that were asked about. */
   readonly maps: ReadonlyMap<string, ReadonlyMap<string, string>>
+  /** Undefined when nobody asked about them. */
+  readonly certificates?: RunningCertificates
+}
+
+export interface RunningCertificates {
+  /** Paths of all that are in memory, served or not. */
+  readonly known: ReadonlySet<string>
+  /** Path → SHA-1 of the certificate, in hexadecimal capitals, of those that were asked about. */
+  readonly prints: ReadonlyMap<string, string>
+  /** crt-list → its lines in their order, as a file would hold them. One that HAProxy does not know is missing. */
+  readonly lists: ReadonlyMap<string, string>
 }
 
 export interface RunningServer {
@@ -77,6 +88,8 @@ export type Step =
       /** The crt-list that names it, and the SNI filters of each of its lines there (empty: by the names in it). */
       readonly list: string
       readonly lines: readonly (readonly string[])[]
+      /** HAProxy has one of this path in memory that no list names. */
+      readonly known?: boolean
     }
   | { readonly kind: 'remove-certificate'; readonly path: string; readonly list: string }
 

@@ -148,10 +148,29 @@ describe('certificates', () => {
     })
   }
 
-  test('in another order take a reload', () => {
-    const three = { ...loaded, [LIST]: '/c/default.pem\n/c/a.pem\n/c/b.pem\n', '/c/a.pem': pem.a.both }
-    expect(worker(three)({ ...three, [LIST]: '/c/default.pem\n/c/b.pem\n/c/a.pem\n' }).words).toBe(
-      'reload: the certificates of certificates.list stand in another order',
+  test('in another order take a reload when they share a name, and nothing else', () => {
+    const [before, after] = ['/c/default.pem\n/c/a.pem\n/c/b.pem\n', '/c/default.pem\n/c/b.pem\n/c/a.pem\n']
+    const apart = { ...loaded, [LIST]: before, '/c/a.pem': pem.a.both }
+    expect(worker(apart)({ ...apart, [LIST]: after }).words).toBe('')
+    const reason = 'reload: the certificates of certificates.list stand in another order'
+    const rivals = { ...apart, '/c/b.pem': pem.a2.both }
+    expect(worker(rivals)({ ...rivals, [LIST]: after }).words).toBe(reason)
+    const everything = { ...apart, [LIST]: '/c/default.pem\n/c/a.pem *\n/c/b.pem\n' }
+    expect(worker(everything)({ ...everything, [LIST]: '/c/default.pem\n/c/b.pem\n/c/a.pem *\n' }).words).toBe(reason)
+  })
+
+  test('that the runtime API cannot be told of take a reload, and the reason says why', () => {
+    const long = `${'# a long chain\n'.repeat(1000)}${pem.a.both}`
+    expect(worker(loaded)({ ...loaded, '/c/b.pem': long }).words).toMatch(
+      /^reload: b\.pem has changed, and it takes \d{5} bytes, more than the 15000 of HAProxy's runtime API$/,
     )
+    const odd = '/c/odd:1.pem'
+    const files = { ...ROLES, certificates: [...ROLES.certificates, odd] }
+    const wanted = { ...loaded, [LIST]: `${loaded[LIST]}${odd}\n`, [odd]: pem.a.both }
+    const plan = createChangePlanner()
+    const inputs = { loaded: image(loaded), running: RUNNING, files, spares: NOTHING_SINCE_LOAD }
+    expect(plan({ ...inputs, wanted: image(wanted) }).plan).toEqual({
+      reload: "odd:1.pem is new, and HAProxy's runtime API would take its path for something else",
+    })
   })
 })

@@ -7,7 +7,7 @@ import { silentLogger } from '../../../../src/lib/logger.js'
 import type { Instance } from '../../../../src/model/instance.js'
 import { createExecutor, type Executor } from '../../../../src/proxies/haproxy/runtime/executor.js'
 import { createChangePlanner } from '../../../../src/proxies/haproxy/runtime/planner.js'
-import { mapsInUse } from '../../../../src/proxies/haproxy/runtime/planner-maps.js'
+import { createQuestions } from '../../../../src/proxies/haproxy/runtime/questions.js'
 import { NOTHING_SINCE_LOAD, type SpareState } from '../../../../src/proxies/haproxy/runtime/spares.js'
 import { readRunning } from '../../../../src/proxies/haproxy/runtime/state.js'
 import type { ConfigImage } from '../../../../src/proxies/haproxy/runtime/types.js'
@@ -26,6 +26,7 @@ describe.each(haproxyPrograms.map(({ version, bin }) => [version, bin] as const)
   const stopping = new AbortController()
   const { signal } = stopping
   const planChange = createChangePlanner()
+  const questionsFor = createQuestions({})
   let upstreams: Upstream[] = []
   let haproxy: HaproxyWorker
   let executor: Executor
@@ -51,7 +52,7 @@ describe.each(haproxyPrograms.map(({ version, bin }) => [version, bin] as const)
     )
 
   async function plan(wanted: ConfigImage) {
-    const running = await readRunning(haproxy.socket, { maps: mapsInUse(loaded, ROLES) }, signal)
+    const running = await readRunning(haproxy.socket, questionsFor(loaded, ROLES), signal)
     const leaving = new Set(executor.describe().map(({ backend, server }) => `${backend}/${server}`))
     return planChange({ loaded, wanted, running, files: ROLES, spares, leaving })
   }

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { createRuntimeSocket } from '../../../../src/proxies/haproxy/runtime/socket.js'
+import { createRuntimeSocket, type Reply } from '../../../../src/proxies/haproxy/runtime/socket.js'
 import { readActivity, readRunning } from '../../../../src/proxies/haproxy/runtime/state.js'
 import {
   parseBackends,
+  parseCertificates,
+  parseCrtList,
+  parseFingerprint,
   parseInfo,
   parseMap,
   parseServersState,
@@ -25,12 +28,13 @@ const reply = (version: string, name: string) => {
 
 describe.each(recordedVersions())('dumps recorded from HAProxy %s', (version) => {
   test('say which worker it is', () => {
-    const { pid, version: known, stopping } = parseInfo(reply(version, 'show-info'))
+    const { pid, startedAt, version: known, stopping } = parseInfo(reply(version, 'show-info'))
     expect({ known: `${known.major}.${known.minor}`, stopping }).toEqual({
       known: /^\d+\.\d+/.exec(version)?.[0],
       stopping: false,
     })
     expect(pid).toBeGreaterThan(1)
+    expect(startedAt).toBeGreaterThan(Date.UTC(2020))
   })
 
   test('name every backend', () => {
@@ -57,6 +61,16 @@ describe.each(recordedVersions())('dumps recorded from HAProxy %s', (version) =>
     ])
   })
 
+  test('name the certificates, their fingerprints and where they are listed', () => {
+    expect([...parseCertificates(reply(version, 'show-ssl-cert-list'))]).toEqual(['one.pem'])
+    expect(parseFingerprint(reply(version, 'show-ssl-cert'))).toMatch(/^[0-9A-F]{40}$/)
+    const list = 'certificates.list'
+    expect(parseCrtList(list, reply(version, 'show-ssl-crt-list-after'))).toBe(
+      'one.pem\none.pem one.example\nnew.pem\nnew.pem two.example',
+    )
+    expect(parseCrtList(list, reply(version, 'show-ssl-crt-list-unknown'))).toBeUndefined()
+  })
+
   test('give the traffic of backends and servers', () => {
     const activity = parseStat(reply(version, 'show-stat'))
     expect([...activity.keys()]).toEqual(['app', 'held', 'static', 'empty'])
@@ -72,6 +86,10 @@ describe.each(recordedVersions())('dumps recorded from HAProxy %s', (version) =>
       ['unknown-show', parseInfo],
       ['unknown-show', parseBackends],
       ['unknown-show', parseStat],
+      ['unknown-show', parseCertificates],
+      ['unknown-show', parseFingerprint],
+      ['unknown-show', (text: Reply) => parseCrtList('certificates.list', text)],
+      ['show-ssl-crt-list', (text: Reply) => parseCrtList('other.list', text)],
     ] as const) {
       expect(() => parse(reply(version, name))).toThrow(expect.objectContaining({ code: 'HAPROXY_STATE_UNREADABLE' }))
     }
@@ -81,11 +99,28 @@ describe.each(recordedVersions())('dumps recorded from HAProxy %s', (version) =>
 test('a dump of garbage is unreadable, never half read', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 1 }), (text) => {
-      for (const parse of [parseInfo, parseBackends, parseServersState, parseStat]) {
+      const readers = [parseInfo, parseBackends, parseServersState, parseStat, parseCertificates, parseFingerprint]
+      for (const parse of [...readers, (reply: Reply) => parseCrtList('list', reply)]) {
         expect(() => parse({ command: 'show', text: `x${text}` })).toThrow()
       }
     }),
   )
+})
+
+test('a transaction that somebody has opened comes before the certificates', () => {
+  const text = '# transaction\n*a.pem\n# filename\na.pem\nb.pem\n'
+  expect([...parseCertificates({ command: '', text })]).toEqual(['a.pem', 'b.pem'])
+})
+
+test('a worker without certificates has none', () => {
+  expect(parseCertificates({ command: '', text: '' }).size).toBe(0)
+})
+
+test('a certificate that is not there, or not filled yet, has no fingerprint', () => {
+  const missing = "[3]: Can't display the certificate: Not found or the certificate is a bundle!\n"
+  for (const text of [missing, 'Filename: a.pem\nStatus: Empty\n']) {
+    expect(parseFingerprint({ command: '', text })).toBeUndefined()
+  }
 })
 
 test('of equal keys in a map the first one counts', () => {
