@@ -6,7 +6,7 @@ case "${1:-run} ${2:-}" in
   # HAProxy's own flags have one dash, Hostler's have two: `haproxy -v` asks the program.
   'haproxy -'[!-]*) exec "$@" ;;
   'run '* | 'generate '* | 'generate-maps '* | 'haproxy '* | 'render '* | 'check '* | 'status '* | 'plan '* | \
-    'password '* | 'config '* | 'help '* | -*) ;;
+    'wake '* | 'sleep '* | 'password '* | 'config '* | 'help '* | -*) ;;
   *) exec "$@" ;;
 esac
 

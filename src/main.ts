@@ -107,6 +107,20 @@ program
     const { status } = await import('./commands/status.js')
     await status(settings, { json: json === true }, print)
   })
+for (const what of ['wake', 'sleep'] as const) {
+  program
+    .command(`${what} <name>`)
+    .description(
+      what === 'wake'
+        ? 'start a stack, by its name or that of a service or container, and wait until it is ready'
+        : 'put a stack to sleep as if it had been idle for long enough',
+    )
+    .action(async (name: string) => {
+      const { settings } = await load()
+      const { wakeOrSleep } = await import('./commands/wake.js')
+      await wakeOrSleep(settings, { what, name }, print)
+    })
+}
 program
   .command('password')
   .description('read a password from standard input and print its line end for the users file (deploy.usersFile)')

@@ -20,23 +20,45 @@ export const fetchState = (target: Listen | string, { timeoutMs = 5_000 } = {}):
 export const fetchPreview = (target: Listen | string, { timeoutMs = 25_000 } = {}): Promise<StatePreview> =>
   fetchJson(target, { path: '/api/plan', isFit: isPreview, timeoutMs })
 
+/**
+ * Asks a running Hostler to do something.
+ * @throws HostlerError `UNREACHABLE`; `REFUSED` with its words when it will not
+ */
+export function postJson<T>(target: Listen | string, { token, ...wanted }: Wanted<T> & { token: string }): Promise<T> {
+  return fetchJson(target, { ...wanted, method: 'POST', headers: { authorization: `Bearer ${token}` } })
+}
+
 interface Wanted<T> {
   readonly path: string
   readonly isFit: (answer: unknown) => answer is T
   readonly timeoutMs: number
+  readonly method?: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
 }
 
-async function fetchJson<T>(target: Listen | string, { path, isFit, timeoutMs }: Wanted<T>): Promise<T> {
+async function fetchJson<T>(
+  target: Listen | string,
+  { path, isFit, timeoutMs, method = 'GET', headers = {} }: Wanted<T>,
+): Promise<T> {
   const base = (typeof target === 'string' ? target : urlOf(target)).replace(/\/+$/, '')
   const dispatcher = new Agent({ connect: { timeout: timeoutMs }, maxResponseSize: MAX_BYTES })
   try {
     const signal = AbortSignal.timeout(timeoutMs)
-    const { statusCode, body } = await request(`${base}${path}`, { dispatcher, signal })
+    const { statusCode, body } = await request(`${base}${path}`, {
+      dispatcher,
+      signal,
+      method,
+      headers,
+      headersTimeout: 0,
+    })
     const answer = parsed(await body.text())
+    if (method === 'POST' && statusCode !== 200)
+      throw new HostlerError('REFUSED', detailOf(answer).replace(/^: /, '') || `it answered ${statusCode}`)
     if (statusCode !== 200) throw new Error(`it answered ${statusCode}${detailOf(answer)}`)
     if (!isFit(answer)) throw new Error('what answers there is not Hostler')
     return answer
   } catch (error) {
+    if (error instanceof HostlerError) throw error
     throw unreachable(maskCredentials(base), error, timeoutMs)
   } finally {
     await dispatcher.destroy()
@@ -80,7 +102,7 @@ function isPreview(value: unknown): value is StatePreview {
   return [version, domain].every((text) => typeof text === 'string') && [problems, proxies].every(Array.isArray)
 }
 
-const fields = (value: unknown): Readonly<Record<string, unknown>> =>
+export const fields = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import { group, setting } from './setting.js'
-import { bool, duration, integer, list, oneOf, optionalListen } from './values.js'
+import { bool, duration, integer, list, network, oneOf, optionalListen } from './values.js'
 
 /** Settings of sleep and wake; `hostler.*` labels of a container override what has a label. */
 
@@ -104,5 +104,11 @@ export const sleepSettings = group({
     false,
     'HOSTLER_REMOVE_VOLUMES',
     'Remove the anonymous volumes of a container together with it.',
+  ),
+  reaperNetwork: setting(
+    network(),
+    '127.0.0.1/32',
+    'HOSTLER_REAPER_NETWORK reaper_ipnetwork',
+    'From where `GET /reaper` may ask for a look at idle stacks without a token.',
   ),
 })

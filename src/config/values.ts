@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../lib/duration.js'
 
@@ -109,6 +110,17 @@ export const optionalListen = () =>
     const { data, error } = listen().safeParse(value)
     if (data) return data
     context.addIssue({ code: 'custom', message: `${error?.issues[0]?.message}, or none` })
+    return z.NEVER
+  })
+
+/** `ADDRESS/BITS`, or an address for itself alone. */
+export const network = () =>
+  text().transform((value, context) => {
+    const [address = '', bits = '', ...rest] = value.split('/')
+    const size = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+    const number = bits === '' ? size : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN
+    if (rest.length === 0 && size > 0 && number >= 0 && number <= size) return `${address}/${number}`
+    context.addIssue({ code: 'custom', message: 'is not a network; write 127.0.0.1/32' })
     return z.NEVER
   })
 

@@ -13,7 +13,10 @@ describe('the settings in README.md', () => {
   test('have a row each, with what sets them and what they mean', () => {
     expect(settingsTable().split('\n')).toHaveLength(catalogue.length + 2)
     for (const { key, env, description } of catalogue) {
-      expect({ key, named: env.every((name) => /^[A-Z][A-Z0-9_]+$/.test(name)) }).toEqual({ key, named: true })
+      expect({ key, named: env.every((name) => /^(?:[A-Z][A-Z0-9_]+|[a-z]+(?:_[a-z]+)+)$/.test(name)) }).toEqual({
+        key,
+        named: true,
+      })
       expect(description).toMatch(/\.$/)
     }
   })
