@@ -60,11 +60,17 @@ export function changeOf(
   }
 }
 
-/** A planner gives a backend that did not change as the same object. */
+/** A planner gives a backend that did not change as the same object, and most of ten thousand at the same place. */
 function differing(before: Plan | undefined, now: Plan | undefined): string[] {
-  const known = new Map<string, Backend>(before?.backends.map((backend) => [backend.name, backend]))
+  const [olds, news] = [before?.backends ?? [], now?.backends ?? []]
+  let start = 0
+  while (start < olds.length && start < news.length && olds[start] === news[start]) start++
+  let end = 0
+  while (end < olds.length - start && end < news.length - start && olds.at(-1 - end) === news.at(-1 - end)) end++
+  const known = new Map<string, Backend>()
+  for (const backend of olds.slice(start, olds.length - end)) known.set(backend.name, backend)
   const names: string[] = []
-  for (const backend of now?.backends ?? []) {
+  for (const backend of news.slice(start, news.length - end)) {
     if (known.get(backend.name) !== backend) names.push(backend.name)
     known.delete(backend.name)
   }
