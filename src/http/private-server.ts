@@ -1,10 +1,10 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Listen } from '../config/values.js'
-import { codeOf, HostlerError } from '../lib/errors.js'
 import type { StatePreview } from '../reconcile/preview.js'
 import type { State } from '../reconcile/state.js'
 import { createHostCheck } from './host-check.js'
+import { listenError } from './listen.js'
 import type { Metrics } from './metrics.js'
 import { problem, problemOf, refuseClient, sendProblem } from './problems.js'
 import { addStateRoutes } from './state-routes.js'
@@ -140,24 +140,10 @@ async function listen(app: FastifyInstance, { host, port }: Listen): Promise<Lis
     await app.listen({ host, port })
   } catch (error) {
     await app.close()
-    throw listenError(error, { host, port })
+    throw listenError(error, { host, port }, 'private.listen (HOSTLER_PRIVATE_LISTEN)')
   }
   const address = app.server.address()
   return typeof address === 'object' && address !== null
     ? { host: address.address, port: address.port }
     : { host, port }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there; stop it, or choose another address',
-  EACCES: 'this user may not listen on that port; choose one above 1023',
-  EADDRNOTAVAIL: 'this machine has no such address; choose one of its own',
-  ENOTFOUND: 'this name has no address; write an IP address',
-}
-
-function listenError(error: unknown, { host, port }: Listen): HostlerError {
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
-  const reason = REASONS[codeOf(error) ?? ''] ?? 'choose another address'
-  const message = `cannot listen on ${address}: ${reason} with private.listen (HOSTLER_PRIVATE_LISTEN)`
-  return new HostlerError('LISTEN', message, { cause: error })
 }

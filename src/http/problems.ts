@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply } from 'fastify'
 import { codeOf, HostlerError, messageOf } from '../lib/errors.js'
@@ -12,7 +13,7 @@ export interface Problem {
   readonly detail?: string
 }
 
-const PROBLEM_TYPE = 'application/problem+json'
+export const PROBLEM_TYPE = 'application/problem+json'
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad request',
@@ -27,9 +28,12 @@ const TITLES: Readonly<Record<number, string>> = {
   429: 'Too many requests',
   431: 'Header fields too large',
   500: 'Internal error',
+  501: 'Not implemented',
   502: 'Bad gateway',
   503: 'Service unavailable',
   504: 'Gateway timeout',
+  505: 'HTTP version not supported',
+  508: 'Loop detected',
 }
 
 /** Errors of ours whose message is meant for the client, by their code. */
@@ -66,6 +70,13 @@ export function problemOf(error: unknown): Problem {
 
 export const sendProblem = (reply: FastifyReply, sent: Problem): FastifyReply =>
   reply.code(sent.status).type(PROBLEM_TYPE).send(JSON.stringify(sent))
+
+/** The same without fastify, and the end of the connection. */
+export function respondProblem(response: ServerResponse, sent: Problem): void {
+  const body = JSON.stringify(sent)
+  const headers = { 'content-type': PROBLEM_TYPE, 'content-length': Buffer.byteLength(body), connection: 'close' }
+  response.writeHead(sent.status, headers).end(body)
+}
 
 const CLIENT_ERRORS: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,

@@ -14,6 +14,13 @@ export interface TemplateSource {
 export interface CompiledTemplates {
   /** Renders every template that is not a partial. @throws HostlerError `TEMPLATE` with file, line and the nearest known name. */
   render(context: object): RenderedText[]
+  /** Renders one of them. @throws HostlerError `TEMPLATE`, also when there is none of that name */
+  renderOne(name: string, context: object): string
+}
+
+export interface CompileOptions {
+  /** `html`: what `{{…}}` gives is made harmless in text and in quoted attributes. */
+  readonly escape?: 'html'
 }
 
 export interface RenderedText {
@@ -25,9 +32,8 @@ export interface RenderedText {
 /** Handlebars' own block helpers. */
 const BUILT_IN = ['if', 'unless', 'each', 'with', 'lookup', 'log']
 
-const OPTIONS: CompileOptions = {
+const OPTIONS = {
   strict: true,
-  noEscape: true,
   preventIndent: true,
   knownHelpersOnly: true,
   knownHelpers: Object.fromEntries([...BUILT_IN, ...Object.keys(helpers)].map((name) => [name, true])) as never,
@@ -38,13 +44,17 @@ const OPTIONS: CompileOptions = {
  * exist is an error, never an empty text.
  * @throws HostlerError `TEMPLATE`
  */
-export function compileTemplates(sources: readonly TemplateSource[]): CompiledTemplates {
+export function compileTemplates(
+  sources: readonly TemplateSource[],
+  { escape }: CompileOptions = {},
+): CompiledTemplates {
   const engine = Handlebars.create()
   for (const [name, { call }] of Object.entries(helpers)) {
     // Handlebars adds its options as the last argument.
     engine.registerHelper(name, (...values: unknown[]) => call(...(values.slice(0, -1) as never[])))
   }
-  const templates = sources.map((source) => compileOne(engine, source))
+  const options = { ...OPTIONS, noEscape: escape !== 'html' }
+  const templates = sources.map((source) => compileOne(engine, source, options))
   const partials = new Map(
     templates.filter(({ file }) => isPartial(file)).map((partial) => [partialName(partial), partial]),
   )
@@ -52,7 +62,14 @@ export function compileTemplates(sources: readonly TemplateSource[]): CompiledTe
     engine.registerPartial(name, closedOver(program, partials) ? remembering(run) : run)
   }
   const pages = templates.filter(({ file }) => !isPartial(file))
-  return { render: (context) => pages.map(({ file, run }) => ({ name: stem(file), text: run(context) })) }
+  return {
+    render: (context) => pages.map(({ file, run }) => ({ name: stem(file), text: run(context) })),
+    renderOne(name, context) {
+      const page = pages.find(({ file }) => stem(file) === name)
+      if (!page) throw new HostlerError('TEMPLATE', `there is no template ${name}.hbs`)
+      return page.run(context)
+    },
+  }
 }
 
 export const isPartial = (file: string): boolean => file.startsWith('_')
@@ -67,18 +84,22 @@ interface CompiledTemplate {
 
 const partialName = ({ file }: CompiledTemplate): string => stem(file).slice(1)
 
-function compileOne(engine: typeof Handlebars, source: TemplateSource): CompiledTemplate {
+function compileOne(
+  engine: typeof Handlebars,
+  source: TemplateSource,
+  options: Parameters<typeof engine.compile>[1],
+): CompiledTemplate {
   let program: hbs.AST.Program
   let compiled: Handlebars.TemplateDelegate
   try {
     program = engine.parse(source.text)
-    compiled = engine.compile(program, OPTIONS)
+    compiled = engine.compile(program, options)
   } catch (error) {
     throw explain(error, source, {})
   }
-  const run = (context: unknown, options?: Handlebars.RuntimeOptions) => {
+  const run = (context: unknown, runtime?: Handlebars.RuntimeOptions) => {
     try {
-      return compiled(context, options)
+      return compiled(context, runtime)
     } catch (error) {
       throw explain(error, source, context)
     }

@@ -2,7 +2,13 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { codeOf, HostlerError } from '../lib/errors.js'
-import { type CompiledTemplates, compileTemplates, type RenderedText, type TemplateSource } from './compile.js'
+import {
+  type CompiledTemplates,
+  type CompileOptions,
+  compileTemplates,
+  type RenderedText,
+  type TemplateSource,
+} from './compile.js'
 
 /** Where the templates that come with Hostler lie. */
 export const PACKAGED_TEMPLATES = fileURLToPath(new URL('../../templates', import.meta.url))
@@ -22,19 +28,26 @@ export interface Templates {
  */
 export function createTemplates(proxy: string, overlay: string, packaged = PACKAGED_TEMPLATES): Templates {
   const folders = [join(packaged, proxy), ...(overlay === '' ? [] : [overlay, join(overlay, proxy)])]
+  const compiled = followFolders(folders)
+  return { folders, render: (context) => compiled().render(context) }
+}
+
+/**
+ * The templates in folders that are laid one over the other, compiled anew when a file changed.
+ * @param folders only the first, our own, must exist
+ * @returns what looks at the folders and gives what is in them now. @throws HostlerError `TEMPLATE`
+ */
+export function followFolders(folders: readonly string[], options: CompileOptions = {}): () => CompiledTemplates {
   let seen = ''
   let compiled: CompiledTemplates | undefined
-  return {
-    folders,
-    render(context) {
-      const files = overlaid(folders)
-      const version = [...files.values()].map(stamp).join('\n')
-      if (compiled === undefined || version !== seen) {
-        compiled = compileTemplates([...files].sort(byName).map(read))
-        seen = version
-      }
-      return compiled.render(context)
-    },
+  return () => {
+    const files = overlaid(folders)
+    const version = [...files.values()].map(stamp).join('\n')
+    if (compiled === undefined || version !== seen) {
+      compiled = compileTemplates([...files].sort(byName).map(read), options)
+      seen = version
+    }
+    return compiled
   }
 }
 
