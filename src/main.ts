@@ -122,6 +122,15 @@ for (const what of ['wake', 'sleep'] as const) {
     })
 }
 program
+  .command('plan')
+  .description('what the running process would do next to its proxies, and why a reload; changes nothing')
+  .option('--json', 'as JSON')
+  .action(async ({ json }: { json?: boolean }) => {
+    const { settings } = await load()
+    const { plan } = await import('./commands/plan.js')
+    process.exitCode = await plan(settings, { json: json === true }, print)
+  })
+program
   .command('password')
   .description('read a password from standard input and print its line end for the users file (deploy.usersFile)')
   .action(async () => {
@@ -133,15 +142,6 @@ program
     const password = (await text(process.stdin)).replace(/\r?\n$/, '')
     if (password === '') throw new HostlerError('USAGE', 'no password was given on standard input')
     print(`${await hashPassword(password)}\n`)
-  })
-program
-  .command('plan')
-  .description('what the running process would do next to its proxies, and why a reload; changes nothing')
-  .option('--json', 'as JSON')
-  .action(async ({ json }: { json?: boolean }) => {
-    const { settings } = await load()
-    const { plan } = await import('./commands/plan.js')
-    process.exitCode = await plan(settings, { json: json === true }, print)
   })
 program
   .command('config')
