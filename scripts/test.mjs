@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { build } from './build.mjs'
+import { ensureExtraHaproxys } from './extra-haproxys.mjs'
 import { ensureServers, SERVERS } from './servers.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -10,6 +11,7 @@ if (missing.length > 0 && process.env.CI === 'true') {
   process.stderr.write(`With CI=true every server must be there; missing: ${missing.join(', ')}\n`)
   process.exit(3)
 }
+const extras = await ensureExtraHaproxys()
 const built = build()
 if (built !== 0) process.exit(built)
 
@@ -23,6 +25,12 @@ const { status } = spawnSync(
     '--reporters=default',
     '--reporters=./scripts/jest-closing-line.mjs',
   ],
-  { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, MISSING_SERVERS: missing.join(',') } },
+  { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: testEnvironment() },
 )
 process.exit(status ?? 1)
+
+function testEnvironment() {
+  const bins = [process.env.HAPROXY_BINS, ...extras.bins].filter(Boolean).join(':')
+  const lacking = { MISSING_SERVERS: missing.join(','), MISSING_HAPROXYS: extras.missing.join(',') }
+  return { ...process.env, HAPROXY_BINS: bins, ...lacking }
+}

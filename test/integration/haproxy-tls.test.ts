@@ -4,6 +4,7 @@ import { renameSync, rmSync } from 'node:fs'
 import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { describeHaproxys } from '../support/haproxy-bins.js'
 import type { RunningHostler } from '../support/hostler.js'
 import { makePem, type Pem, servedSerial } from '../support/pem.js'
 import { createRig, type Rig } from '../support/rig.js'
@@ -21,7 +22,7 @@ async function rigWithApp(env: Record<string, string> = {}): Promise<Rig> {
   return rig
 }
 
-describeWith(['haproxy', 'openssl'], 'HTTPS through HAProxy', () => {
+describeHaproxys(['openssl'], 'HTTPS through HAProxy', ({ bin }) => {
   let rig: Rig
   let hostler: RunningHostler
   let first: Pem
@@ -29,7 +30,7 @@ describeWith(['haproxy', 'openssl'], 'HTTPS through HAProxy', () => {
 
   beforeAll(async () => {
     ;[first, folder] = await Promise.all([makePem('default.example.com'), makePem('other.ci.example.com')])
-    rig = await rigWithApp({ ENABLE_SSL: 'true' })
+    rig = await rigWithApp({ ENABLE_SSL: 'true', HAPROXY_BIN: bin })
     rig.write('server.pem', first.both)
     rig.write('certs/other.pem', folder.both)
     hostler = await rig.start()

@@ -1,69 +1,18 @@
 import { existsSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterEach, expect, test } from '@jest/globals'
-import { execa } from 'execa'
-import { silentLogger } from '../../../src/lib/logger.js'
+import { expect, test } from '@jest/globals'
 import { createMasterSocket } from '../../../src/proxies/haproxy/master-socket.js'
-import { createSupervisor, type Supervisor, type SupervisorOptions } from '../../../src/proxies/haproxy/supervisor.js'
-import { alive, ask, type Bench, createApp, createBench, keepAliveClients } from '../../support/haproxy.js'
-import { describeWith } from '../../support/servers.js'
+import { alive, ask, createApp, createBench, keepAliveClients } from '../../support/haproxy.js'
+import { describeHaproxys } from '../../support/haproxy-bins.js'
+import { supervision, takePort } from '../../support/supervision.js'
 import { tempDir } from '../../support/temp.js'
 import { until } from '../../support/wait.js'
 
 const signal = new AbortController().signal
-const cleanUps: (() => unknown)[] = []
 
-afterEach(async () => {
-  for (const step of cleanUps.splice(0).reverse()) await step()
-})
+describeHaproxys([], 'supervisor', ({ bin }) => {
+  const { supervise, running, keep } = supervision(bin)
 
-function supervise(bench: Bench, more: Partial<SupervisorOptions> = {}): Supervisor {
-  const supervisor = createSupervisor({
-    bin: 'haproxy',
-    args: bench.args,
-    env: () => ({}),
-    masterSocket: bench.masterSocket,
-    reloadTimeoutMs: 15_000,
-    stopTimeoutMs: 5000,
-    log: silentLogger(),
-    stdout: 'log',
-    backoff: { next: () => 20, reset: () => undefined },
-    ...more,
-  })
-  cleanUps.push(() => supervisor.stop())
-  return supervisor
-}
-
-async function running(more: Partial<SupervisorOptions> = {}) {
-  const bench = await createBench(tempDir())
-  const supervisor = supervise(bench, more)
-  const started = await supervisor.start(signal)
-  return { bench, supervisor, started }
-}
-
-/** A HAProxy as a Hostler that was killed leaves it behind. */
-async function leaveBehind(bench: Bench, more: readonly string[] = []): Promise<number> {
-  const child = execa('haproxy', ['-W', '-S', `${bench.masterSocket},mode,600`, ...bench.args(), ...more], {
-    stdio: 'ignore',
-    detached: true,
-    cleanup: false,
-    reject: false,
-  })
-  const pid = Number(child.pid)
-  cleanUps.push(() => alive(pid) && process.kill(pid, 'SIGKILL'))
-  await until('it serves', () => ask(bench.url))
-  return pid
-}
-
-/** Somebody who listens on a port. */
-async function takePort(port: number): Promise<void> {
-  const server = createServer((socket) => socket.destroy())
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-  cleanUps.push(() => new Promise((resolve) => server.close(resolve)))
-}
-
-describeWith(['haproxy'], 'supervisor', () => {
   test('serves when start has resolved, and loads new content on reload', async () => {
     const { bench, supervisor, started } = await running()
     expect(started).toMatchObject({ how: 'started', reload: { ok: true } })
@@ -89,7 +38,7 @@ describeWith(['haproxy'], 'supervisor', () => {
   test('a reload onto a port that is taken fails, and the old configuration goes on serving', async () => {
     const { bench, supervisor } = await running()
     const other = await createBench(tempDir())
-    await takePort(other.port)
+    keep(await takePort(other.port))
     bench.write('v2', `frontend more\n    bind 127.0.0.1:${other.port}\n`)
     expect(await supervisor.reload(signal)).toMatchObject({ ok: false, log: expect.stringContaining('cannot bind') })
     expect(await ask(bench.url)).toBe('v1')
@@ -101,7 +50,7 @@ describeWith(['haproxy'], 'supervisor', () => {
     let ports = [{ port: bench.port }]
     const supervisor = supervise(bench, { ports: () => ports })
     await supervisor.start(signal)
-    await takePort(other.port)
+    keep(await takePort(other.port))
     ports = [...ports, { port: other.port }]
     await expect(supervisor.reload(signal)).rejects.toMatchObject({ code: 'HAPROXY_PORT_TAKEN' })
     expect(supervisor.describe()).toMatchObject({ reloads: 0 })
@@ -160,7 +109,7 @@ describeWith(['haproxy'], 'supervisor', () => {
 
   test('a graceful stop lets a slow request finish', async () => {
     const app = await createApp()
-    cleanUps.push(() => app.close())
+    keep(app.close)
     const { bench, supervisor } = await running()
     bench.write('v1', `    server s 127.0.0.1:${app.port}\n`)
     await supervisor.reload(signal)
@@ -184,7 +133,7 @@ describeWith(['haproxy'], 'supervisor', () => {
 
   test('a stop does not wait longer than it may', async () => {
     const app = await createApp()
-    cleanUps.push(() => app.close())
+    keep(app.close)
     const { bench, supervisor } = await running({ stopTimeoutMs: 100 })
     bench.write('v1', `    server s 127.0.0.1:${app.port}\n`)
     await supervisor.reload(signal)
@@ -222,44 +171,12 @@ describeWith(['haproxy'], 'supervisor', () => {
 
   test('refuses to share a port with somebody else', async () => {
     const bench = await createBench(tempDir())
-    await takePort(bench.port)
+    keep(await takePort(bench.port))
     const supervisor = supervise(bench, { ports: () => [{ port: bench.port }] })
     await expect(supervisor.start(signal)).rejects.toMatchObject({
       code: 'HAPROXY_PORT_TAKEN',
       message: expect.stringContaining(String(bench.port)),
     })
-  })
-
-  test('adopts the HAProxy of a run that was killed, and gives it the new files', async () => {
-    const bench = await createBench(tempDir())
-    const left = await leaveBehind(bench)
-    bench.write('v2')
-    const supervisor = supervise(bench, { ports: () => [{ port: bench.port }] })
-    expect(await supervisor.start(signal)).toMatchObject({ how: 'adopted', reload: { ok: true } })
-    expect(supervisor.pid()).toBe(left)
-    expect(await ask(bench.url)).toBe('v2')
-    process.kill(left, 'SIGKILL')
-    await until('an own one runs', () => supervisor.running() && supervisor.pid() !== left)
-    await until('it answers', () => ask(bench.url))
-  })
-
-  test('stops an adopted HAProxy like its own', async () => {
-    const bench = await createBench(tempDir())
-    const left = await leaveBehind(bench)
-    const supervisor = supervise(bench)
-    await supervisor.start(signal)
-    await supervisor.stop()
-    expect(alive(left)).toBe(false)
-  })
-
-  test('replaces a leftover that runs with other arguments', async () => {
-    const bench = await createBench(tempDir())
-    const left = await leaveBehind(bench, ['-n', '50'])
-    bench.write('v2')
-    const supervisor = supervise(bench)
-    expect(await supervisor.start(signal)).toMatchObject({ how: 'replaced', reload: { ok: true } })
-    await until('the old one is gone', () => !alive(left))
-    expect(await ask(bench.url)).toBe('v2')
   })
 
   test('changed arguments make a reload a restart, and no client notices', async () => {

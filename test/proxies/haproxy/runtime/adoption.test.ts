@@ -1,14 +1,14 @@
 import { statSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { readWorker } from '../../../../src/proxies/haproxy/runtime/state.js'
 import { type DriverRig, hostOf, startDriverRig } from '../../../support/driver-rig.js'
-import { haproxyPrograms } from '../../../support/haproxy-bins.js'
+import { describeHaproxys } from '../../../support/haproxy-bins.js'
 import { startUpstream, type Upstream } from '../../../support/upstreams.js'
 import { until } from '../../../support/wait.js'
 
 const signal = new AbortController().signal
 
-describe.each(haproxyPrograms.map((program) => [program.version, program] as const))('HAProxy %s', (_, { bin }) => {
+describeHaproxys([], 'a HAProxy', ({ bin }) => {
   let rig: DriverRig
   let app: Upstream
   beforeAll(async () => {

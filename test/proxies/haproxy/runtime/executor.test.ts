@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { systemClock } from '../../../../src/lib/clock.js'
 import { codeOf, type HostlerError } from '../../../../src/lib/errors.js'
 import { silentLogger } from '../../../../src/lib/logger.js'
@@ -7,7 +7,7 @@ import { readRunning } from '../../../../src/proxies/haproxy/runtime/state.js'
 import type { Step } from '../../../../src/proxies/haproxy/runtime/types.js'
 import { type ExecutorRig, openTunnel, startExecutorRig, startTunnelServer } from '../../../support/executor-rig.js'
 import { keepAliveClients } from '../../../support/haproxy.js'
-import { haproxyPrograms } from '../../../support/haproxy-bins.js'
+import { describeHaproxys } from '../../../support/haproxy-bins.js'
 import { until } from '../../../support/wait.js'
 
 const signal = new AbortController().signal
@@ -24,7 +24,7 @@ const removeServer = (backend: string, server: string): Step => ({ kind: 'remove
 const addEntry = (key: string, value: string): Step => ({ kind: 'add-map-entry', map: 'hosts.map', key, value })
 const removeEntry = (key: string): Step => ({ kind: 'remove-map-entry', map: 'hosts.map', key })
 
-describe.each(haproxyPrograms.map((program) => [program.version, program] as const))('HAProxy %s', (_, program) => {
+describeHaproxys(['openssl'], 'steps', (program) => {
   let rig: ExecutorRig
   beforeAll(async () => {
     rig = await startExecutorRig(program.bin)
@@ -271,7 +271,10 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
     await rig.run(add, addServer('born', 's1', rig.app.port), addEntry('born.example', 'born'))
     const answer = rig.get('born.example', '/slow')
     await until('a request is under way', () => rig.app.waiting() === 1)
-    await rig.run(removeEntry('born.example'), removeServer('born', 's1'), { kind: 'remove-backend', backend: 'born' })
+    await rig.run(removeEntry('born.example'), removeServer('born', 's1'), {
+      kind: 'remove-backend',
+      backend: 'born',
+    })
     expect(rig.executor.describe().map(({ kind }) => kind)).toEqual(['server', 'backend'])
     rig.app.finish()
     expect((await answer).body).toBe('slow done')

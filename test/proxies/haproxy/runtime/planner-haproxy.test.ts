@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { systemClock } from '../../../../src/lib/clock.js'
 import { silentLogger } from '../../../../src/lib/logger.js'
 import type { Instance } from '../../../../src/model/instance.js'
@@ -11,7 +11,7 @@ import { createQuestions } from '../../../../src/proxies/haproxy/runtime/questio
 import { NOTHING_SINCE_LOAD, type SpareState } from '../../../../src/proxies/haproxy/runtime/spares.js'
 import { readRunning } from '../../../../src/proxies/haproxy/runtime/state.js'
 import type { ConfigImage } from '../../../../src/proxies/haproxy/runtime/types.js'
-import { haproxyPrograms } from '../../../support/haproxy-bins.js'
+import { describeHaproxys } from '../../../support/haproxy-bins.js'
 import { type HaproxyWorker, startHaproxy } from '../../../support/haproxy-worker.js'
 import { instance } from '../../../support/instances.js'
 import { startUpstream, type Upstream } from '../../../support/upstreams.js'
@@ -22,7 +22,7 @@ const ROLES = { configs: ['haproxy.cfg'], maps: ['domain.map', 'path.map', 'cook
 const SECTIONS = ['haproxy-frontends.cfg', 'haproxy-backends.cfg']
 const others = (image: ConfigImage) => [...image].filter(([name]) => !name.endsWith('.cfg'))
 
-describe.each(haproxyPrograms.map(({ version, bin }) => [version, bin] as const))('HAProxy %s', (_, bin) => {
+describeHaproxys([], 'planned changes', ({ bin }) => {
   const stopping = new AbortController()
   const { signal } = stopping
   const planChange = createChangePlanner()

@@ -1,19 +1,20 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { readRunning } from '../../../../src/proxies/haproxy/runtime/state.js'
 import { type DriverRig, hostOf, type Stacks, startDriverRig } from '../../../support/driver-rig.js'
-import { haproxyPrograms } from '../../../support/haproxy-bins.js'
+import { describeHaproxys } from '../../../support/haproxy-bins.js'
 import { seededRandom } from '../../../support/random.js'
 import { startUpstream } from '../../../support/upstreams.js'
 import { until } from '../../../support/wait.js'
 
 const signal = new AbortController().signal
-const ITERATIONS = 200
 const STACKS = ['s1', 's2', 's3', 's4', 's5', 's6']
 
-describe.each(haproxyPrograms.map((program) => [program.version, program] as const))('HAProxy %s', (_, { bin }) => {
+describeHaproxys([], 'changes and reloads at once', ({ bin, extra }) => {
+  const rounds = extra ? 40 : 200
+
   test('changes that race reloads, our own and those of others, are never lost', async () => {
     const rig = await startDriverRig({ bin })
     const upstreams = [await startUpstream('a'), await startUpstream('b'), await startUpstream('c')]
@@ -25,7 +26,7 @@ describe.each(haproxyPrograms.map((program) => [program.version, program] as con
       await rig.apply()
       const ways = new Set<string>()
       let frame = 0
-      for (let round = 0; round < ITERATIONS; round++) {
+      for (let round = 0; round < rounds; round++) {
         const rival = next() < 0.7 ? rivalReload(rig, next() * 15, pick(['signal', 'command'])) : undefined
         await delay(next() * 15)
         change(stacks, pick, ports)

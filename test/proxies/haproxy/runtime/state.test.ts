@@ -14,7 +14,7 @@ import {
 } from '../../../../src/proxies/haproxy/runtime/state-dumps.js'
 import { createFakeClock } from '../../../support/clock.js'
 import { ask } from '../../../support/haproxy.js'
-import { haproxyPrograms } from '../../../support/haproxy-bins.js'
+import { describeHaproxys } from '../../../support/haproxy-bins.js'
 import { recorded, recordedVersions } from '../../../support/haproxy-replies.js'
 import { type HaproxyWorker, startHaproxy } from '../../../support/haproxy-worker.js'
 import { greetingDouble } from '../../../support/stats-socket-double.js'
@@ -165,7 +165,7 @@ backend second
   http-request return status 200 content-type text/plain string second
 ${many((i) => `backend app-${i}\n  server s1 127.0.0.1:${10_000 + i} weight ${(i % 256) + 1}\n`)}`
 
-describe.each(haproxyPrograms.map((program) => [program.version, program] as const))('HAProxy %s', (_, { bin }) => {
+describeHaproxys([], 'the state', ({ bin }) => {
   let haproxy: HaproxyWorker
   beforeAll(async () => {
     const files = { 'paths.map': `/twice first\n/twice second\n${many((i) => `/${i} app-${i}\n`)}` }
