@@ -32,7 +32,7 @@ export async function findLeftover(
   if (words === undefined || !words.some((word) => word.startsWith(socket.path))) throw foreign(socket.path, pid)
   const sameArgs = words.slice(-args.length).join('\0') === args.join('\0')
   const environment = environmentOf(pid)
-  const sameEnv = Object.entries(env).every(([name, value]) => environment?.[name] === value)
+  const sameEnv = Object.entries(env).every(([name, value]) => (environment?.[name] ?? '') === value)
   return { pid, remedy: sameArgs && sameEnv ? 'adopt' : 'replace' }
 }
 
