@@ -14,6 +14,7 @@ export const SERVERS = {
   netavark: { program: 'netavark', package: 'netavark' },
   'docker-compose': { program: 'docker-compose', package: 'docker-compose' },
   debootstrap: { program: 'debootstrap', package: 'debootstrap' },
+  chromium: { program: 'chromium', package: 'chromium' },
   openssl: { program: 'openssl', package: 'openssl' },
 }
 

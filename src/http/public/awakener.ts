@@ -54,7 +54,7 @@ export function createAwakener({ world, waker, settings, clock, log, places, pat
       outcome: 'waiting-page',
       problem: problem(503, 'It was asleep, and is being started.'),
       page: 'waiting',
-      context: { stack, eventsPath: eventsPathOf(route), ...progress },
+      context: { stack, headline: `${stack} is waking up`, eventsPath: eventsPathOf(route), ...progress },
       retryAfter: RETRY_SECONDS,
       refreshes: true,
     }

@@ -15,15 +15,18 @@ export interface PageContext {
   readonly domain: string
   readonly stack: string | null
   readonly status: number
-  readonly title: string
-  /** What happened, in a sentence; may be empty. */
+  /** What happened, in a few words. */
+  readonly headline: string
+  /** The same in a sentence or two; may be empty. */
   readonly detail: string
   /** After this many seconds it makes sense to ask again. */
   readonly retrySeconds: number | null
   /** How long the stack has been starting. */
   readonly waitedMs: number
+  readonly waitedSeconds: number
   /** How long its last start took. */
   readonly usualMs: number | null
+  readonly usualSeconds: number | null
   readonly steps: readonly StepContext[]
   /** Where the page can follow the start: server-sent events. */
   readonly eventsPath: string | null
@@ -112,11 +115,13 @@ const SAMPLE: PageContext = {
   domain: 'domain',
   stack: 'stack',
   status: 503,
-  title: 'title',
+  headline: 'headline',
   detail: 'detail',
   retrySeconds: 1,
   waitedMs: 1,
+  waitedSeconds: 1,
   usualMs: 1,
+  usualSeconds: 1,
   steps: [{ service: 'service', what: 'starting', words: 'words' }],
   eventsPath: '/events',
 }

@@ -20,13 +20,14 @@ export const noRoute: Refusal = {
   outcome: 'no-route',
   problem: problem(404, 'No stack answers at this address.'),
   page: 'not-found',
+  context: { headline: 'No stack answers here' },
 }
 
 export const notReady = (stack: string): Refusal => ({
   outcome: 'not-ready',
   problem: problem(503, 'None of its containers takes requests at the moment.'),
   page: 'unavailable',
-  context: { stack },
+  context: { stack, headline: `${stack} is not ready` },
   retryAfter: BUSY_SECONDS,
 })
 
@@ -34,7 +35,7 @@ export const notWoken = (stack: string): Refusal => ({
   outcome: 'ignored',
   problem: problem(503, 'It is asleep, and requests like this one do not wake it.'),
   page: 'unavailable',
-  context: { stack },
+  context: { stack, headline: `${stack} is asleep` },
   retryAfter: 60,
 })
 
@@ -42,6 +43,7 @@ export const full: Refusal = {
   outcome: 'full',
   problem: problem(503, 'Too many requests are waiting already.'),
   page: 'unavailable',
+  context: { headline: 'Too many are waiting' },
   retryAfter: BUSY_SECONDS,
 }
 
@@ -49,6 +51,7 @@ export const tooEarly: Refusal = {
   outcome: 'not-ready',
   problem: problem(503, 'What runs here is not known yet.'),
   page: 'unavailable',
+  context: { headline: 'One moment' },
   retryAfter: RETRY_SECONDS,
 }
 
@@ -56,7 +59,7 @@ export const late = (stack: string): Refusal => ({
   outcome: 'late',
   problem: problem(503, 'It is still starting.'),
   page: 'unavailable',
-  context: { stack },
+  context: { stack, headline: `${stack} takes its time` },
   retryAfter: BUSY_SECONDS,
 })
 
@@ -64,6 +67,7 @@ export const stopping: Refusal = {
   outcome: 'stopping',
   problem: problem(503, 'The proxy is being restarted.'),
   page: 'unavailable',
+  context: { headline: 'One moment' },
   retryAfter: RETRY_SECONDS,
 }
 
@@ -71,20 +75,26 @@ export const noAnswer = (stack: string): Refusal => ({
   outcome: 'no-answer',
   problem: problem(502, 'The app does not answer, or broke off before it did.'),
   page: 'unavailable',
-  context: { stack },
+  context: { stack, headline: `${stack} does not answer` },
   retryAfter: BUSY_SECONDS,
 })
 
 /** The start failed: why, and when the next one may be tried. */
 export function wakeFailed(error: unknown, stack: string, state: GroupState | undefined, now: number): Refusal {
   const isKnown = error instanceof HostlerError && ['WAKE_FAILED', 'WAKE_TIMEOUT'].includes(error.code)
-  const retryAt = state?.failure?.retryAt
-  const seconds = retryAt === undefined ? BUSY_SECONDS : Math.max(1, Math.ceil((retryAt - now) / 1000))
+  const { failure } = state ?? {}
+  const seconds = failure === undefined ? BUSY_SECONDS : Math.max(1, Math.ceil((failure.retryAt - now) / 1000))
+  const detail = isKnown ? messageOf(error) : 'It could not be started; the log says why.'
+  const culprit = failure === undefined || failure.service === stack ? '' : `${failure.service}: `
   return {
     outcome: 'wake-failed',
-    problem: problem(502, isKnown ? messageOf(error) : 'It could not be started; the log says why.'),
+    problem: problem(502, detail),
     page: 'failed',
-    context: { stack },
+    context: {
+      stack,
+      headline: `${stack} could not be started`,
+      detail: isKnown && failure ? `${culprit}${failure.reason}` : detail,
+    },
     retryAfter: seconds,
   }
 }

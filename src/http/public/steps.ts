@@ -5,7 +5,9 @@ import type { StepContext } from './pages.js'
 export interface Progress {
   readonly phase: GroupState['phase'] | 'unknown'
   readonly waitedMs: number
+  readonly waitedSeconds: number
   readonly usualMs: number | null
+  readonly usualSeconds: number | null
   readonly steps: readonly StepContext[]
 }
 
@@ -19,10 +21,14 @@ const WORDS: Readonly<Record<WakeStep['what'], string>> = {
 
 export function progressOf(state: GroupState | undefined, now: number): Progress {
   const isWaking = state?.phase === 'waking'
+  const waitedMs = isWaking ? Math.max(0, now - state.since) : 0
+  const usualMs = state?.lastWake?.ms ?? null
   return {
     phase: state?.phase ?? 'unknown',
-    waitedMs: isWaking ? Math.max(0, now - state.since) : 0,
-    usualMs: state?.lastWake?.ms ?? null,
+    waitedMs,
+    waitedSeconds: Math.floor(waitedMs / 1000),
+    usualMs,
+    usualSeconds: usualMs === null ? null : Math.max(1, Math.round(usualMs / 1000)),
     steps: isWaking ? state.steps.map(({ service, what }) => ({ service, what, words: WORDS[what] })) : [],
   }
 }
