@@ -204,6 +204,18 @@ export const settingsSchema = z.strictObject({
       'HAPROXY_STOP_TIMEOUT',
       'How long connections may finish when Hostler stops, before HAProxy is ended.',
     ),
+    maxOldWorkers: setting(
+      integer(0, 1000),
+      50,
+      'HAPROXY_MAX_OLD_WORKERS',
+      'How many old workers long connections may keep alive after reloads; the oldest is ended, connections and all, when there are more. 0: any number.',
+    ),
+    hardStopAfter: setting(
+      duration(),
+      '0s',
+      'HAPROXY_HARD_STOP_AFTER',
+      'How long connections may keep an old worker alive after a reload, before they are cut; 0: as long as they last.',
+    ),
     checkTimeout: setting(
       duration(100),
       '30s',

@@ -129,12 +129,20 @@ export async function startTunnelServer() {
 }
 
 /** A client's end of such a connection. */
-export function openTunnel(port: number, host: string): Promise<{ echo(text: string): Promise<string>; end(): void }> {
+export interface Tunnel {
+  echo(text: string): Promise<string>
+  isOpen(): boolean
+  end(): void
+}
+
+export function openTunnel(port: number, host: string): Promise<Tunnel> {
   return new Promise((resolve, reject) => {
     const headers = { host, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': KEY }
     request({ host: '127.0.0.1', port, path: '/', headers })
-      .on('upgrade', (_, socket) =>
+      .on('upgrade', (_, socket) => {
+        socket.on('error', () => undefined)
         resolve({
+          isOpen: () => !socket.destroyed,
           echo: (text) =>
             new Promise((answered, failed) => {
               socket.once('data', (chunk: Buffer) => answered(String(chunk)))
@@ -142,8 +150,8 @@ export function openTunnel(port: number, host: string): Promise<{ echo(text: str
               socket.write(text)
             }),
           end: () => void socket.destroy(),
-        }),
-      )
+        })
+      })
       .on('response', (response) => reject(new Error(`status ${response.statusCode}`)))
       .on('error', reject)
       .end()

@@ -235,6 +235,11 @@ export function createDriver(inputs: DriverInputs): Driver {
     )
   }
 
+  /** For whoever asks what HAProxy does: a worker that came by itself, old ones that long connections keep. */
+  async function look(signal: AbortSignal): Promise<void> {
+    if (loader.isUp()) await loader.serving?.(signal).catch(() => signal.throwIfAborted())
+  }
+
   /** A warning comes with every check; it is said once. */
   function warn(warning: string): void {
     if (said.has(warning)) return
@@ -247,6 +252,7 @@ export function createDriver(inputs: DriverInputs): Driver {
     async apply(signal, newer) {
       for (;;) {
         const outcome = await turns.take(() => applyNow(signal))
+        await look(signal)
         if (outcome !== 'not yet') return outcome
         // Not within the turn: whoever asks what is to come shall not wait with it. What has changed meanwhile is seen after it.
         if (!(await turnToReload(signal, newer))) return { how: 'later', ms: 0 }

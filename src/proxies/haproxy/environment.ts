@@ -28,5 +28,7 @@ export function haproxyEnvironment(settings: Settings): Record<string, string> {
     HAPROXY_DOMAIN_MAP: resolve(haproxy.domainMap),
     HAPROXY_SSL_CERT: resolve(haproxy.sslCert),
     HAPROXY_STATS_SOCKET: socketsOf(settings).stats,
+    HAPROXY_MAX_OLD_WORKERS: String(haproxy.maxOldWorkers),
+    HAPROXY_HARD_STOP_AFTER: haproxy.hardStopAfter === 0 ? '' : `${haproxy.hardStopAfter}ms`,
   }
 }

@@ -6,10 +6,11 @@ import type { ProxyContext } from '../proxy.js'
 import type { Loader } from './driver.js'
 import { socketsOf } from './environment.js'
 import { createMasterSocket } from './master-socket.js'
-import { createReloader, type Reloader } from './reloaders.js'
+import { createReloader } from './reloaders.js'
 import { createSupervisor } from './supervisor.js'
 import { assertPortsFree, type Port } from './supervisor-leftover.js'
 import { haproxyVersion } from './supervisor-version.js'
+import { createWorkerWatch, type WorkerWatch } from './worker-watch.js'
 
 export interface LoaderInputs extends ProxyContext {
   readonly env: Readonly<Record<string, string>>
@@ -24,27 +25,36 @@ export interface LoaderInputs extends ProxyContext {
  * container, by the operator's command; where none of these is set, as our own child.
  */
 export function createLoader(settings: Settings, inputs: LoaderInputs): Loader {
-  return isElsewhere(settings) ? elsewhere(createReloader(settings, inputs)) : supervised(settings, inputs)
+  return isElsewhere(settings) ? elsewhere(settings, inputs) : supervised(settings, inputs)
 }
 
 /** Whether HAProxy is somebody else's process. */
 export const isElsewhere = ({ haproxy: { masterSocket, container, reloadCommand } }: Settings): boolean =>
   masterSocket !== '' || container !== '' || reloadCommand !== ''
 
-function elsewhere(reloader: Reloader): Loader {
+function elsewhere(settings: Settings, inputs: LoaderInputs): Loader {
+  const reloader = createReloader(settings, inputs)
+  const watch = settings.haproxy.masterSocket === '' ? undefined : watchOf(settings, inputs)
   return {
     prepare: async () => undefined,
     isUp: () => true,
     load: async (signal) => ({ ...(await reloader.reload(signal)), how: 'reload' }),
-    ...(reloader.serving && { serving: reloader.serving }),
+    ...(watch && { serving: watch.look }),
     stop: async () => undefined,
-    describe: () => reloader.describe(),
+    describe: () => ({ ...reloader.describe(), ...watch?.describe() }),
   }
 }
 
-function supervised(settings: Settings, { env, configs, ports, log, clock }: LoaderInputs): Loader {
+function watchOf(settings: Settings, { log, clock }: LoaderInputs): WorkerWatch {
+  const { checkTimeout: timeoutMs, maxOldWorkers: limit } = settings.haproxy
+  return createWorkerWatch({ master: createMasterSocket(socketsOf(settings).master, { timeoutMs, clock }), limit, log })
+}
+
+function supervised(settings: Settings, inputs: LoaderInputs): Loader {
+  const { env, configs, ports, log, clock } = inputs
   const { bin, checkTimeout, stopTimeout } = settings.haproxy
   const socket = createMasterSocket(socketsOf(settings).master, { timeoutMs: checkTimeout, clock })
+  const watch = watchOf(settings, inputs)
   let version = ''
   const supervisor = createSupervisor({
     bin,
@@ -76,9 +86,13 @@ function supervised(settings: Settings, { env, configs, ports, log, clock }: Loa
       const { how, reload } = await supervisor.start(signal)
       return { ...reload, how: how === 'started' ? 'start' : 'reload' }
     },
-    serving: async (signal) => (await socket.serving(signal))?.pid,
+    serving: watch.look,
     stop: () => supervisor.stop(),
-    describe: () => ({ ...(version !== '' && { version }), ...supervisor.describe() }),
+    describe: () => ({
+      ...(version !== '' && { version }),
+      ...supervisor.describe(),
+      ...(supervisor.running() && watch.describe()),
+    }),
   }
 }
 

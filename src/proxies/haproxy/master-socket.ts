@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { type Clock, systemClock } from '../../lib/clock.js'
 import { codeOf, HostlerError } from '../../lib/errors.js'
-import { type Processes, parseProcesses, servingWorker, type WorkerProcess } from './master-socket-processes.js'
+import { type Processes, parseProcesses, servingWorker } from './master-socket-processes.js'
 import { socketTimedOut, socketTooLong, socketUnreachable } from './socket-errors.js'
 
 /** A reload that was made and looked at. `ok: false`: HAProxy refused the files and serves on with those it had. */
@@ -35,11 +35,8 @@ export interface MasterSocket {
   workerCommand(text: string, signal: AbortSignal): Promise<string>
   /** Throws as `command` does, _CLOSED for no reply at all, and HAPROXY_SOCKET_GARBAGE when what answers is no master. */
   processes(signal: AbortSignal): Promise<Processes>
-  /**
-   * The worker that serves, or is about to because somebody reloads now: while the master executes itself anew for that, the
-   * answer is waited for. Undefined when there is none. Throws as `processes` does.
-   */
-  serving(signal: AbortSignal): Promise<WorkerProcess | undefined>
+  /** The same, and waits while the master executes itself anew because somebody reloads. */
+  settled(signal: AbortSignal): Promise<Processes>
   /**
    * Reloads and returns only when a new worker serves or has failed to. Not to be called twice at once: HAProxy mixes
    * parallel reloads up. Throws HAPROXY_RELOAD_UNVERIFIED when the outcome stayed unknown.
@@ -76,7 +73,7 @@ export function createMasterSocket(path: string, options: MasterSocketOptions): 
       if (processes !== undefined) return processes
       throw reply === '' ? closed(path) : notAMaster(path, reply)
     },
-    serving: async (signal) => servingWorker(await processesInPeace({ socket, clock, signal }, REFUSED_MS)),
+    settled: (signal) => settled({ socket, clock, signal }, REFUSED_MS),
     reload: (signal) => verifiedReload({ socket, ask, timeoutMs, clock, signal }),
   }
   return socket
@@ -94,7 +91,7 @@ async function verifiedReload(run: ReloadRun): Promise<ReloadResult> {
   const { socket, clock, signal } = run
   const started = clock.elapsed()
   const deadline = started + run.timeoutMs
-  const before = await processesInPeace(run, Math.min(run.timeoutMs, REFUSED_MS))
+  const before = await settled(run, Math.min(run.timeoutMs, REFUSED_MS))
   const reply = await poll(run, deadline, () => sendReload(run, deadline))
   const verdict = parseReloadReply(reply)
   if (verdict === undefined && reply.trim() !== '') throw notAMaster(socket.path, reply)
@@ -117,7 +114,7 @@ async function verifiedReload(run: ReloadRun): Promise<ReloadResult> {
 const REFUSED_MS = 5000
 
 /** A socket that is not there at all is not waited for. */
-async function processesInPeace(
+async function settled(
   { socket, clock, signal }: Pick<ReloadRun, 'socket' | 'clock' | 'signal'>,
   timeoutMs: number,
 ): Promise<Processes> {

@@ -12,8 +12,6 @@ import type { Supervisor } from './supervisor.js'
 export interface Reloader {
   /** `ok: false`: HAProxy refused and serves what it had. Throws when that could not be told, or HAProxy not be reached. */
   reload(signal: AbortSignal): Promise<ReloadResult>
-  /** As `Loader.serving`. */
-  serving?(signal: AbortSignal): Promise<number | undefined>
   /** For `hostler status`. */
   describe(): Record<string, string | number | boolean>
 }
@@ -45,7 +43,6 @@ export function createSocketReloader(socket: MasterSocket): Reloader {
       workerPid = result.workerPid
       return result
     },
-    serving: async (signal) => (await socket.serving(signal))?.pid,
     describe: () => ({ reloads: 'socket', socket: socket.path, ...(workerPid !== undefined && { worker: workerPid }) }),
   })
 }

@@ -5,6 +5,7 @@ import { codeOf, HostlerError } from '../../lib/errors.js'
 import type { Logger } from '../../lib/logger.js'
 import { createTurns, linkedSignal } from '../../lib/turns.js'
 import { createMasterSocket, type MasterSocket, type ReloadResult } from './master-socket.js'
+import { servingWorker } from './master-socket-processes.js'
 import { endProcess } from './supervisor-end.js'
 import { launchHaproxy, OUTPUT_LAG_MS } from './supervisor-launch.js'
 import { assertPortsFree, findLeftover, type Leftover, type Port } from './supervisor-leftover.js'
@@ -113,7 +114,7 @@ class SupervisedHaproxy implements Supervisor {
   adopt(signal: AbortSignal): Promise<boolean> {
     return this.#inTurn(signal, async (linked) => {
       const leftover = this.#current === undefined ? await this.#leftover(linked) : undefined
-      if (leftover?.remedy === 'adopt') this.#takeOver(leftover, (await this.#socket.serving(linked))?.pid)
+      if (leftover?.remedy === 'adopt') this.#takeOver(leftover, servingWorker(await this.#socket.settled(linked))?.pid)
       return this.#current !== undefined
     })
   }

@@ -99,7 +99,7 @@ describe('master socket against hostile answers', () => {
         socket.end(command === 'reload' ? '' : proc(reloads, 0, 11 + reloads))
       })
       const socket = createMasterSocket(path, { timeoutMs: 5000 })
-      expect(await socket.serving(signal)).toMatchObject({ pid: 11 })
+      expect(servingWorker(await socket.settled(signal))).toMatchObject({ pid: 11 })
       asked = 0
       expect(await socket.reload(signal)).toMatchObject({ ok: true, workerPid: 12 })
     }
