@@ -39,7 +39,7 @@ describeWith(['chromium'], 'the waiting page in a browser', () => {
       'webstarted, not answering yet',
     ])
     to.wakeUp('shop')
-    await page.waitForFunction('document.title === "the shop"')
+    await until('it shows the app', async () => (await page.title()) === 'the shop')
     expect([page.url(), count(), complaints]).toEqual([`http://shop.test:${to.port}/cart?item=1`, 2, []])
     await until('nobody follows any longer', () => to.followers('shop') === 0)
   })
@@ -80,7 +80,7 @@ describeWith(['chromium'], 'the waiting page in a browser', () => {
       { shop: { port, state: 'running' } },
       { listen: { host: '127.0.0.1', port: to.port } },
     )
-    await page.waitForFunction('document.title === "the shop"')
+    await until('it shows the app', async () => (await page.title()) === 'the shop')
     expect(again.starts).toEqual([])
   })
 
