@@ -28,3 +28,18 @@ export async function withDeadline<T>(
     signal.removeEventListener('abort', pass)
   }
 }
+
+/** Rejects when the signal fires, whatever the work does. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let fail: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    fail = () => reject(signal.reason)
+    if (signal.aborted) fail()
+    signal.addEventListener('abort', fail)
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    if (fail) signal.removeEventListener('abort', fail)
+  }
+}

@@ -1,7 +1,25 @@
 import type { Settings } from '../config/schema.js'
-import { parseEndpoint } from '../lib/docker/endpoint.js'
-import { sourceNames } from '../lib/docker/source-names.js'
+import { createDockerRuntimes, dockerRuntimeNames } from './docker.js'
+import type { Runtime, RuntimeContext } from './runtime.js'
+
+export interface RuntimeFactory {
+  /** The sources whose instances it can act on, without connecting to anything. */
+  names(settings: Settings): string[]
+  create(settings: Settings, context: RuntimeContext): Runtime[]
+}
+
+/** Every runtime, by the name of the kind of source (as `sources` has it) whose instances it acts on. */
+export const runtimeFactories: Readonly<Record<string, RuntimeFactory>> = {
+  docker: { names: dockerRuntimeNames, create: createDockerRuntimes },
+}
+
+const factoriesOf = ({ sources }: Settings): RuntimeFactory[] =>
+  sources.flatMap((name) => (Object.hasOwn(runtimeFactories, name) ? (runtimeFactories[name] ?? []) : []))
 
 /** The sources whose containers can be started and stopped. */
-export const runtimeNames = ({ sources, docker }: Settings): string[] =>
-  sources.includes('docker') ? sourceNames(docker.hosts.map((text) => parseEndpoint(text, docker))) : []
+export const runtimeNames = (settings: Settings): string[] =>
+  factoriesOf(settings).flatMap(({ names }) => names(settings))
+
+/** One runtime for each of those. */
+export const createRuntimes = (settings: Settings, context: RuntimeContext): Runtime[] =>
+  factoriesOf(settings).flatMap(({ create }) => create(settings, context))

@@ -8,12 +8,15 @@ import type { InstanceHealth, InstanceState } from '../model/instance.js'
  * Contract:
  * - Every method ends within a moment when the signal fires, and rejects.
  * - What is in the wanted state already is no error: starting what runs, stopping what is stopped, removing what is gone.
+ *   Starting what is paused unpauses it.
+ * - Work on one workload is done one piece after the other: a start waits for the stop before it, and it runs in the end.
+ *   A stop that was aborted, or is somebody else's, cannot be waited for; its end is told by `watch`.
  * - Errors are RuntimeErrors; the message never holds an engine's raw answer beyond one printable line.
  */
 export interface Runtime {
   /** The source whose instances it acts on: `Instance.source`. */
   readonly source: string
-  /** Creates, and does not start. */
+  /** Creates, and does not start. Whatever fails, and whenever the signal fires: all of it is there in the end, or nothing. */
   create(spec: WorkloadSpec, signal: AbortSignal): Promise<{ readonly id: string }>
   /** Gets an image that is missing or newer; `progress` is told as it goes. */
   pull(image: string, progress: (step: PullStep) => void, signal: AbortSignal): Promise<void>
@@ -25,9 +28,9 @@ export interface Runtime {
   unpause(id: string, signal: AbortSignal): Promise<void>
   /** Ends it where it runs, as `stop` does, and removes it. */
   remove(id: string, options: { readonly volumes: boolean }, signal: AbortSignal): Promise<void>
-  /** One workload by id or name; undefined when there is none. */
+  /** One workload by its full id or name; undefined when there is none. */
   inspect(idOrName: string, signal: AbortSignal): Promise<Workload | undefined>
-  /** Every workload with all of these labels, running or not, sorted by name. */
+  /** Every workload with all of these labels, running or not, sorted by name. Meant for a few: each is inspected. */
   list(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Workload[]>
   /** Bytes received and sent by its network interfaces since it started; undefined where that cannot be told. */
   traffic(id: string, signal: AbortSignal): Promise<Traffic | undefined>
@@ -73,6 +76,7 @@ export interface Workload {
   readonly labels: Readonly<Record<string, string>>
   /** As `NAME: value`, those of the image included. */
   readonly env: Readonly<Record<string, string>>
+  /** By name, sorted. */
   readonly networks: readonly string[]
   readonly state: InstanceState
   readonly health: InstanceHealth
@@ -105,7 +109,7 @@ export type RuntimeErrorCode =
   | 'name-in-use'
   /** The engine has the request and will not do it. */
   | 'refused'
-  /** The engine cannot be reached or does not answer in time. */
+  /** The engine cannot be reached, does not answer in time, or answers what cannot be understood: what it did is unknown. */
   | 'unreachable'
 
 export class RuntimeError extends HostlerError {

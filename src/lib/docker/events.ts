@@ -4,6 +4,8 @@ import { fields, string, strings } from './fields.js'
 export interface EngineEvent {
   /** Podman's `died` and `remove` read as `die` and `destroy`. */
   readonly action: string
+  /** `healthy` of `health_status: healthy`, which Podman says elsewhere; else empty. */
+  readonly detail: string
   /** The container's id. */
   readonly id: string
   /** The container's labels among other things; empty for a network's event. */
@@ -20,12 +22,13 @@ export function parseEvent(line: string): EngineEvent | undefined {
   const event = fields(JSON.parse(line))
   const actor = fields(event['Actor'])
   const attributes = strings(actor['Attributes'])
-  const [action = ''] = string(event['Action']).split(':')
+  const [action = '', ...more] = string(event['Action']).split(':')
+  const detail = more.join(':').trim() || string(event['HealthStatus'])
   if (event['Type'] === 'network') {
     const id = attributes['container'] ?? ''
-    return id === '' ? undefined : { action, id, attributes: {} }
+    return id === '' ? undefined : { action, detail, id, attributes: {} }
   }
   const id = string(actor['ID'])
   if (event['Type'] !== 'container' || id === '') return undefined
-  return { action: Object.hasOwn(SYNONYMS, action) ? (SYNONYMS[action] ?? action) : action, id, attributes }
+  return { action: Object.hasOwn(SYNONYMS, action) ? (SYNONYMS[action] ?? action) : action, detail, id, attributes }
 }

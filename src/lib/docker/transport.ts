@@ -5,20 +5,29 @@ import { createDockerode } from './dockerode.js'
 import type { Endpoint } from './endpoint.js'
 
 /**
- * GET requests through dockerode's modem, always as a stream: its own reading of answers has no bound, turns broken
+ * Requests through dockerode's modem, answers always as a stream: its own reading of answers has no bound, turns broken
  * JSON into a Buffer, and never settles when the connection ends in the middle of an answer.
  */
 export interface Transport {
   /** The response, whatever its status; its body is yet to be read. */
-  get(path: string, query: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<IncomingMessage>
+  get(path: string, query: Query, signal: AbortSignal): Promise<IncomingMessage>
+  /** The same for any method; `body` is sent as JSON with POST. */
+  send(method: Method, path: string, content: Content, signal: AbortSignal): Promise<IncomingMessage>
+}
+
+export type Query = Readonly<Record<string, unknown>>
+export type Method = 'GET' | 'POST' | 'DELETE'
+export interface Content {
+  readonly query?: Query
+  readonly body?: Readonly<Record<string, unknown>>
 }
 
 export function createTransport(endpoint: Endpoint): Transport {
   const { modem } = createDockerode(endpoint)
-  const get: Transport['get'] = (path, query, signal) =>
+  const send: Transport['send'] = (method, path, { query = {}, body = {} }, signal) =>
     new Promise((resolve, reject) => {
       const request = {
-        ...{ path: `${path}?`, method: 'GET', options: { ...query }, abortSignal: signal },
+        ...{ path: `${path}?`, method, options: { _query: query, _body: body }, abortSignal: signal },
         ...{ isStream: true, statusCodes: EVERY_STATUS },
       }
       modem.dial(request, (error: unknown, answer: unknown) => {
@@ -30,7 +39,7 @@ export function createTransport(endpoint: Endpoint): Transport {
         resolve(response)
       })
     })
-  return { get }
+  return { send, get: (path, query, signal) => send('GET', path, { query }, signal) }
 }
 
 const EVERY_STATUS: Readonly<Record<string, true>> = Object.fromEntries(
@@ -54,9 +63,10 @@ export async function refuse(response: IncomingMessage): Promise<never> {
   throw new HostlerError('DOCKER_ANSWER', `it answered ${response.statusCode}: ${complaintOf(body)}`)
 }
 
-const MAX_ERROR_BYTES = 64 * 1024
+export const MAX_ERROR_BYTES = 64 * 1024
 
-async function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
+/** @throws HostlerError `DOCKER_ANSWER` when it is larger than `maxBytes`, and whatever ends it in the middle */
+export async function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -67,7 +77,8 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<st
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function complaintOf(body: string): string {
+/** What an answer that is an error says, as one printable line. */
+export function complaintOf(body: string): string {
   let text = body
   try {
     text = String((JSON.parse(body) as { message?: unknown }).message ?? body)

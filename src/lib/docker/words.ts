@@ -22,9 +22,14 @@ export function readName(id: string, names: readonly unknown[]): string {
 }
 
 const DEFAULT_STOP_MS = 10_000
+const ENDLESS_STOP_MS = 3_600_000
 
-/** How long a container may take to stop, of an inspected one's `Config`. Podman says 0 where nothing was chosen. */
+/**
+ * How long a container may take to stop, of an inspected one's `Config`. Negative means as long as it likes; Podman says 0
+ * where nothing was chosen.
+ */
 export function readStopTimeout(config: Fields): number {
   const seconds = config['StopTimeout']
-  return typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : DEFAULT_STOP_MS
+  if (typeof seconds !== 'number' || seconds === 0) return DEFAULT_STOP_MS
+  return seconds < 0 ? ENDLESS_STOP_MS : seconds * 1000
 }
