@@ -245,15 +245,24 @@ describe('somebody else', () => {
   test('who is removing it is waited for', async () => {
     const clock = createFakeClock()
     engine.on('GET /containers/', json(container('exited')))
-    engine.on('DELETE /containers/', error(409, `removal of container ${ID} is already in progress`))
+    engine.on('DELETE /containers/', (response, request) => {
+      engine.on('GET /containers/', json(container('removing')))
+      error(409, `removal of container ${ID} is already in progress`)(response, request)
+    })
     const removed = dockerRuntime(engine.host, { clock }).remove(ID, { volumes: false }, forever)
-    await until('it was refused', () => engine.requests.some((line) => line.startsWith('DELETE')))
-    engine.on('GET /containers/', json(container('removing')))
     await until('it waits', () => clock.sleepers() === 1)
     engine.on('GET /containers/', error(404, 'No such container'))
     await clock.pass(1000)
     await removed
     expect(engine.requests.filter((line) => line.startsWith('DELETE'))).toHaveLength(1)
+  })
+
+  test('who fails to remove it leaves it to us', async () => {
+    const answers = [error(409, `removal of container ${ID} is already in progress`), text('', 204)]
+    engine.on('GET /containers/', json(container('dead')))
+    engine.on('DELETE /containers/', (response, request) => answers.shift()?.(response, request))
+    await runtime().remove(ID, { volumes: false }, forever)
+    expect(answers).toEqual([])
   })
 
   test('who starts it again while it is removed makes it stop again', async () => {

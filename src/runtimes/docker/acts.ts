@@ -92,19 +92,16 @@ export function createActs({ engine, look, timeouts, clock }: ActDeps): Acts {
       ...{ method: 'DELETE', path: `/containers/${id}`, timeoutMs: timeouts.removeMs, query: { v: volumes ? 1 : 0 } },
     }
     let error: RuntimeError | undefined
-    // Again when somebody has started it in between.
+    // Again when somebody has started it in between, or began to remove it and failed.
     for (let tries = 0; tries < 3; tries++) {
-      const found = await look.inspect(id, signal)
+      const found = await leftOf(id, signal)
       if (!found) return
-      if (found.removing) return gone(id, signal)
       await end(found, signal)
       const answer = await engine.call(wanted, signal)
       if (isDone(answer) || answer.status === 404) return
-      if (/\bin progress\b/.test(answer.complaint)) return gone(id, signal)
-      error = engine.refusal(wanted, answer)
-      if ((await look.inspect(id, signal))?.workload.state === 'stopped') throw error
+      if (!/\bin progress\b/.test(answer.complaint)) error = engine.refusal(wanted, answer)
     }
-    if (error) throw error
+    throw error ?? new RuntimeError('refused', `${wanted.what}: somebody else is at it, and fails`)
   }
 
   /** Somebody else stops it. */
@@ -117,12 +114,9 @@ export function createActs({ engine, look, timeouts, clock }: ActDeps): Acts {
       signal,
     )
 
-  /** Somebody else removes it. */
-  async function gone(id: string, signal: AbortSignal): Promise<void> {
-    const left = await settled('removing', id, timeouts.removeMs, ({ removing }) => !removing, signal)
-    if (left)
-      throw new RuntimeError('refused', `container ${shortName(id)} was being removed by somebody else, and is not`)
-  }
+  /** What is left of it when nobody else is removing it. */
+  const leftOf = (id: string, signal: AbortSignal) =>
+    settled('removing', id, timeouts.removeMs, ({ removing }) => !removing, signal)
 
   async function settled(
     what: string,
