@@ -1,5 +1,5 @@
 // Containers of stacks on a real daemon, which answer with their host name and can say when they began to listen.
-import { readText } from './requests.mjs'
+import { readText, untilServed } from './requests.mjs'
 
 // Without `-f` busybox's httpd listens by the time it returns. Its shell tells microseconds on the host's own clock.
 const SERVE = `mkdir -p /www; hostname > /www/index.html; httpd -p 80 -h /www; echo $EPOCHREALTIME > /www/listening
@@ -15,6 +15,8 @@ export async function createOf(dockerd, stack, number = 1) {
 
 /** Milliseconds since the epoch at which a container began to accept connections; one that is asked through a proxy. */
 export async function listeningSince(target) {
+  // It tells the time after it has begun to listen.
+  await untilServed({ ...target, path: '/listening' }, { isWanted: (body) => body.endsWith('\n') })
   const at = Number((await readText({ ...target, path: '/listening' })).trim()) * 1000
   if (!(at > 0)) throw new Error('the container does not know the time: busybox 1.34 or later is needed')
   return at

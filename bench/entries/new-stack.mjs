@@ -65,7 +65,7 @@ async function startHostler({ others, runtime }, folder, { dockerd, cleanup }) {
   const sources = others > 0 ? { HOSTLER_SOURCES: 'docker,file', HOSTLER_FILE: stacks } : {}
   const prepared = await prepare(folder, { DOCKER_HOST: dockerd.host, HAPROXY_RUNTIME: String(runtime), ...sources })
   const hostler = start(cleanup, 'run', prepared)
-  await untilServed({ port: prepared.port, host: `present-0.${DOMAIN}` })
+  await untilServed({ port: prepared.port, host: `present-0.${DOMAIN}` }, { timeoutMs: 60_000 })
   await untilQuiet(hostler.child.pid)
   return { prepared, hostler }
 }

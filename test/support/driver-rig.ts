@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { settingsSchema } from '../../src/config/schema.js'
 import { systemClock } from '../../src/lib/clock.js'
 import { type Logger, silentLogger } from '../../src/lib/logger.js'
-import { createChecker } from '../../src/proxies/haproxy/checker.js'
+import { type CheckVerdict, createChecker } from '../../src/proxies/haproxy/checker.js'
 import { createDriver, type Loader } from '../../src/proxies/haproxy/driver.js'
 import { haproxyEnvironment, socketsOf } from '../../src/proxies/haproxy/environment.js'
 import { createLoader } from '../../src/proxies/haproxy/loader.js'
@@ -34,6 +34,8 @@ export interface DriverRig {
   readonly tlsPort: number
   /** Puts one file in place. */
   write(name: string, text: string): void
+  /** Looks at what lies there as at files that are staged. */
+  check(): Promise<CheckVerdict>
   apply(): Promise<Applied>
   /** Gives HAProxy a new driver, as when Hostler was killed and is started again. */
   restart(): Promise<void>
@@ -158,6 +160,7 @@ export async function startDriverRig(options: DriverRigOptions = {}): Promise<Dr
       write('haproxy-backends.cfg', backendsOf(stacks))
       write('hosts.map', [...stacks.keys()].map((stack) => `${hostOf(stack)} ${stack}\n`).join(''))
     },
+    check: () => driver.check(files(), new Map(), path('scratch'), life.signal),
     apply: () => driver.apply(life.signal, life.signal),
     async restart() {
       life.abort()

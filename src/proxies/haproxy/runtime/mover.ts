@@ -5,6 +5,7 @@ import type { Excerpt } from '../../../lib/excerpt.js'
 import type { Logger } from '../../../lib/logger.js'
 import type { PlannedStep } from '../../proxy.js'
 import { createExecutor } from './executor.js'
+import { createForesight } from './foresight.js'
 import type { FileRoles } from './image.js'
 import { createChangePlanner } from './planner.js'
 import { actionOf, describeStep } from './planner-steps.js'
@@ -24,7 +25,7 @@ import { type ChangePlan, type ConfigImage, isSameWorker, type Step, type Worker
 export interface Mover {
   /** HAProxy has just loaded these files; `worker` is the process that did, where that is known. */
   loaded(image: ConfigImage, worker: number | undefined): void
-  /** What `move` would do. */
+  /** What `move` would do; a `move` to the same files that follows at once does just that. */
   plan(target: Target, signal: AbortSignal): Promise<MovePlan>
   /** The same in words, which speak of the files' backends where spares serve them. */
   preview(target: Target, signal: AbortSignal): Promise<MovePreview>
@@ -75,6 +76,9 @@ const QUIET_MS = 60_000
 /** So many steps of a move are told. */
 const TOLD_STEPS = 10
 
+/** How long after it was made a plan for staged files may be carried out. */
+const FORESIGHT_MS = 1000
+
 const REPLACED = 'somebody else has reloaded HAProxy'
 /** How often a change is made again that a reload took away. */
 const MAX_TRIES = 3
@@ -87,6 +91,7 @@ export function createMover(inputs: MoverInputs): Mover {
   const executor = createExecutor({ socket, clock, log, signal: inputs.signal })
   const questionsFor = createQuestions(inputs.env)
   const planChange = createChangePlanner({ env: inputs.env })
+  const foresight = createForesight<Prepared>(clock, FORESIGHT_MS)
   /** What the worker has loaded. Of one that was just loaded only the process may be known, or nothing. */
   let base: { readonly image: ConfigImage; readonly worker: WorkerKey | undefined } | undefined
   let spares: SpareState = NOTHING_SINCE_LOAD
@@ -111,13 +116,24 @@ export function createMover(inputs: MoverInputs): Mover {
       if ('reload' in known) return known
       const running = await readRunning(socket, { ...questionsFor(known.image, roles), clock }, signal)
       if (!isSameWorker(running, worker)) return { reload: REPLACED }
-      const leaving = new Set(executor.describe().map(({ backend, server }) => `${backend}/${server ?? ''}`))
-      const change = planChange({ loaded: known.image, wanted: image, running, files: roles, spares, leaving })
+      const files = { loaded: known.image, wanted: image, running, files: roles, spares }
+      const change = planChange({ ...files, leaving: new Set(leaving()) })
       return 'reload' in change.plan ? change.plan : { steps: change.plan.steps, spares: change.spares, worker }
     } catch (error) {
       signal.throwIfAborted()
       return { unavailable: messageOf(error) }
     }
+  }
+
+  const leaving = () => executor.describe().map(({ backend, server }) => `${backend}/${server ?? ''}`)
+
+  /** What a plan is made from, beside the files and what HAProxy says. */
+  const ground = () => [base?.image, spares, leaving().join('\n')]
+
+  async function plan(target: Target, signal: AbortSignal): Promise<MovePlan> {
+    const prepared = await prepare(target, signal)
+    if ('steps' in prepared && prepared.steps.length > 0) foresight.keep(target.image, ground(), prepared)
+    return prepared
   }
 
   /** Another worker than the one that was loaded by us may all the same have read what we know. */
@@ -147,7 +163,7 @@ export function createMover(inputs: MoverInputs): Mover {
   /** Does it, and makes it again where a reload by somebody else took it away. */
   async function move(target: Target, signal: AbortSignal): Promise<Moved> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const prepared = await prepare(target, signal)
+      const prepared = foresight.take(target.image, ground()) ?? (await prepare(target, signal))
       if (!('steps' in prepared)) return prepared
       const { steps } = prepared
       const outcome = await perform(prepared, signal)
@@ -202,7 +218,7 @@ export function createMover(inputs: MoverInputs): Mover {
 
   return {
     loaded: (image, pid) => loaded(image, pid === undefined ? undefined : { pid }),
-    plan: prepare,
+    plan,
     preview,
     move,
     wantsRefill: () => shouldRefill(spares, clock.elapsed(), lastChange, { pool: inputs.spares, quietMs: QUIET_MS }),

@@ -32,6 +32,9 @@ describeHaproxys([], 'changes and reloads at once', ({ bin, extra }) => {
         change(stacks, pick, ports)
         if (next() < 0.15) frame++
         rig.publish(stacks, String(frame))
+        // What is planned here is carried out below, unless the reload comes between them.
+        if (next() < 0.5) await rig.check()
+        if (next() < 0.3) await delay(next() * 10)
         ways.add((await rig.apply()).how)
         await rival
         expect({ round, has: await served(rig) }).toEqual({ round, has: wantedOf(stacks) })
