@@ -14,7 +14,7 @@ const run = promisify(execFile)
 /** A version → the suites that carry it or did, best first; a suite that needs others' libraries is named with them. */
 const SUITES = { '3.0': [['trixie']], 3.2: [['sid'], ['forky']], 3.4: [['sid', 'experimental']] }
 
-export const EXTRA_VERSIONS = Object.keys(SUITES)
+const EXTRA_VERSIONS = Object.keys(SUITES)
 
 /** For one version in all: a network that does not answer must not hold up the tests. */
 const TIMEOUT_MS = 120_000
@@ -24,7 +24,10 @@ const TIMEOUT_MS = 120_000
  * `HOSTLER_EXTRA_HAPROXYS=false` looks for none.
  */
 export async function ensureExtraHaproxys() {
-  if (process.env.HOSTLER_EXTRA_HAPROXYS === 'false') return { bins: [], missing: EXTRA_VERSIONS }
+  if (process.env.HOSTLER_EXTRA_HAPROXYS === 'false') {
+    toStderr(`HOSTLER_EXTRA_HAPROXYS is false: the tests on HAProxy ${EXTRA_VERSIONS.join(', ')} are skipped.`)
+    return { bins: [], missing: EXTRA_VERSIONS }
+  }
   const found = await Promise.all(EXTRA_VERSIONS.map((version) => extraHaproxy(version)))
   return { bins: found.filter(Boolean), missing: EXTRA_VERSIONS.filter((_, i) => found[i] === undefined) }
 }
