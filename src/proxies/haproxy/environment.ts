@@ -29,6 +29,6 @@ export function haproxyEnvironment(settings: Settings): Record<string, string> {
     HAPROXY_SSL_CERT: resolve(haproxy.sslCert),
     HAPROXY_STATS_SOCKET: socketsOf(settings).stats,
     HAPROXY_MAX_OLD_WORKERS: String(haproxy.maxOldWorkers),
-    HAPROXY_HARD_STOP_AFTER: haproxy.hardStopAfter === 0 ? '' : `${haproxy.hardStopAfter}ms`,
+    HAPROXY_HARD_STOP_AFTER: haproxy.hardStopAfter === 0 ? '0' : `${haproxy.hardStopAfter}ms`,
   }
 }
