@@ -1,6 +1,6 @@
 import { HostlerError } from '../../../lib/errors.js'
 import { asPayload, isListablePath } from './certificate-payload.js'
-import { attemptQuietly, command, type Execute, refusedStep, type StepContext } from './executor-context.js'
+import { command, type Execute, refusedStep, type StepContext } from './executor-context.js'
 import { commandLine } from './socket-command.js'
 
 /** Served from the next handshake on. A pair that does not match is refused, and the old one stays. */
@@ -20,8 +20,8 @@ export const addCertificate: Execute<'add-certificate'> = async ({ path, pem, li
       await command(context, 'add-crt-list', entry, path)
     }
   } catch (error) {
-    await attemptQuietly(() => deleteEntries(path, list, context))
-    await attemptQuietly(() => context.session.ask(commandLine('del', 'ssl', 'cert', path)))
+    await context.undo((session) => deleteEntries(path, list, { ...context, session }))
+    await context.undo((session) => session.ask(commandLine('del', 'ssl', 'cert', path)))
     throw error
   }
 }
@@ -41,7 +41,7 @@ async function loadPair(path: string, pem: string, context: StepContext): Promis
     await command(context, 'commit-cert', commandLine('commit', 'ssl', 'cert', path), path)
   } catch (error) {
     // HAProxy keeps one transaction at a time; left open, it would block every later change.
-    await attemptQuietly(() => context.session.ask(commandLine('abort', 'ssl', 'cert', path)))
+    await context.undo((session) => session.ask(commandLine('abort', 'ssl', 'cert', path)))
     throw error
   }
 }

@@ -13,6 +13,11 @@ import type { Step } from './types.js'
 export interface StepContext {
   readonly session: RuntimeSession
   readonly worker: WorkerIdentity
+  /**
+   * Takes away what a step left behind when it failed, over a connection of its own: the one that it failed on may be of no
+   * use, and the run may have been aborted. That it could not be undone is no news.
+   */
+  undo(work: (session: RuntimeSession) => Promise<unknown>): Promise<void>
   readonly removals: Removals
   /** To speak of the backends that spares serve. */
   readonly spares: Pick<SpareState, 'used'>
@@ -33,11 +38,6 @@ export async function command(
   subject?: string,
 ): Promise<string> {
   return verified(kind, await session.ask(text), subject)
-}
-
-/** To undo what a step left behind when it failed; that it could not be undone is no news, for a reload follows. */
-export async function attemptQuietly(undo: () => Promise<unknown>): Promise<void> {
-  await undo().catch(() => undefined)
 }
 
 /** A step that no HAProxy is asked to do, because it would take it for something else. */

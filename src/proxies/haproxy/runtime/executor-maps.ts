@@ -1,11 +1,4 @@
-import {
-  attemptQuietly,
-  command,
-  type Execute,
-  refusedStep,
-  type StepContext,
-  type StepOf,
-} from './executor-context.js'
+import { command, type Execute, refusedStep, type StepContext, type StepOf } from './executor-context.js'
 import { type CommandKind, verified } from './replies.js'
 import { type Command, commandLine, MAX_COMMAND_BYTES, PAYLOAD_FRAME_BYTES } from './socket-command.js'
 import type { Step } from './types.js'
@@ -54,7 +47,7 @@ export const replaceMap: Execute<'replace-map'> = async ({ map, entries }, conte
     await command(context, 'commit-map', commandLine('commit', 'map', `@${version}`, path))
   } catch (error) {
     // A version that is never committed would keep its memory.
-    await attemptQuietly(() => context.session.ask(commandLine('clear', 'map', `@${version}`, path)))
+    await context.undo((session) => session.ask(commandLine('clear', 'map', `@${version}`, path)))
     throw error
   }
 }

@@ -68,7 +68,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const ran = await socket.session(async (session) => {
         const worker = parseInfo(await session.ask(ASK_INFO))
         if (worker.stopping || (planned && !isSameWorker(planned, worker))) throw replaced(socket.path, 0)
-        await runAll(steps, { session, worker, removals, spares, clock, log, signal })
+        await runAll(steps, { session, worker, undo: undoing(socket, worker), removals, spares, clock, log, signal })
         return worker
       }, signal)
       const now = await readWorker(socket, signal)
@@ -77,6 +77,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
     },
   }
 }
+
+const UNDO_MS = 2000
+
+const undoing =
+  (socket: RuntimeSocket, worker: WorkerKey): StepContext['undo'] =>
+  (work) =>
+    socket
+      .session(async (session) => {
+        if (isSameWorker(parseInfo(await session.ask(ASK_INFO)), worker)) await work(session)
+      }, AbortSignal.timeout(UNDO_MS))
+      .catch(() => undefined)
 
 async function runAll(steps: readonly Step[], context: StepContext): Promise<void> {
   let done = 0

@@ -7,6 +7,7 @@ import type { PlannedStep } from '../../proxy.js'
 import { createExecutor } from './executor.js'
 import { createForesight } from './foresight.js'
 import type { FileRoles } from './image.js'
+import { createMapLeftovers } from './map-leftovers.js'
 import { createChangePlanner } from './planner.js'
 import { actionOf, describeStep } from './planner-steps.js'
 import { createQuestions } from './questions.js'
@@ -15,7 +16,7 @@ import { recognise } from './recognise.js'
 import { createRuntimeSocket } from './socket.js'
 import { NOTHING_SINCE_LOAD, type SpareState, shouldRefill, spareOwners } from './spares.js'
 import { readRunning, readWorker } from './state.js'
-import { type ChangePlan, type ConfigImage, isSameWorker, type Step, type WorkerKey } from './types.js'
+import { type ChangePlan, type ConfigImage, isSameWorker, type Running, type Step, type WorkerKey } from './types.js'
 
 /**
  * Moves the running HAProxy to what the files say by its runtime API, wherever that gives the same result as loading
@@ -89,6 +90,12 @@ export function createMover(inputs: MoverInputs): Mover {
   const { clock, log } = inputs
   const socket = createRuntimeSocket(inputs.socket)
   const executor = createExecutor({ socket, clock, log, signal: inputs.signal })
+  const leftovers = createMapLeftovers({
+    socket,
+    replace: (map, entries, signal) => executor.run([{ kind: 'replace-map', map, entries }], signal),
+    clock,
+    log,
+  })
   const questionsFor = createQuestions(inputs.env)
   const planChange = createChangePlanner({ env: inputs.env })
   const foresight = createForesight<Prepared>(clock, FORESIGHT_MS)
@@ -118,7 +125,8 @@ export function createMover(inputs: MoverInputs): Mover {
       if (!isSameWorker(running, worker)) return { reload: REPLACED }
       const files = { loaded: known.image, wanted: image, running, files: roles, spares }
       const change = planChange({ ...files, leaving: new Set(leaving()) })
-      return 'reload' in change.plan ? change.plan : { steps: change.plan.steps, spares: change.spares, worker }
+      if ('reload' in change.plan) return change.plan
+      return { steps: change.plan.steps, spares: change.spares, worker, running }
     } catch (error) {
       signal.throwIfAborted()
       return { unavailable: messageOf(error) }
@@ -167,6 +175,7 @@ export function createMover(inputs: MoverInputs): Mover {
       if (!('steps' in prepared)) return prepared
       const { steps } = prepared
       const outcome = await perform(prepared, signal)
+      if (steps.length === 0) await leftovers.sweep(prepared.running, signal).catch(() => signal.throwIfAborted())
       if (outcome === 'lost') continue
       if (outcome !== 'done') return outcome
       const names = namesFor(prepared)
@@ -234,4 +243,5 @@ interface Prepared {
   readonly spares: SpareState
   /** The one that they were planned for. */
   readonly worker: WorkerKey
+  readonly running: Running
 }

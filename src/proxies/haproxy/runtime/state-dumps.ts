@@ -89,6 +89,31 @@ export function parseMap(reply: Reply): Map<string, string> {
   return entries
 }
 
+export interface MapVersions {
+  /** The one in use. */
+  readonly current: number
+  /** The newest that was prepared. */
+  readonly next: number
+  /** Of all versions. */
+  readonly entries: number
+}
+
+/** `show map`: `ID (PATH) … curr_ver=N next_ver=N entry_cnt=N` a line. Lines about patterns without a file are left out. */
+export function parseMapVersions(reply: Reply): Map<string, MapVersions> {
+  const [heading, ...lines] = linesOf(reply)
+  if (!heading?.startsWith('# id (file)')) throw unreadable(reply, heading)
+  const maps = new Map<string, MapVersions>()
+  for (const line of lines) {
+    const [, path, current, next, entries] = MAP_ROW.exec(line) ?? []
+    if (path !== undefined) {
+      maps.set(path, { current: Number(current), next: Number(next), entries: Number(entries) })
+    }
+  }
+  return maps
+}
+
+const MAP_ROW = /^\d+ \((.+?)\) pattern .* curr_ver=(\d+) next_ver=(\d+) entry_cnt=(\d+)$/
+
 /**
  * `show ssl cert`: a heading, then one path a line; nothing when there is none. Before it may stand somebody's open transaction, under a heading of its
  * own, its path after a `*`.
