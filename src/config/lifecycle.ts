@@ -98,6 +98,12 @@ export const sleepSettings = group({
     'HOSTLER_SLEEP_DRAIN',
     'How long requests under way may finish before an idle container is stopped.',
   ),
+  quietBytes: setting(
+    integer(0, 1_000_000),
+    1,
+    'HOSTLER_SLEEP_QUIET_BYTES',
+    'How many bytes a second a container may send while nobody uses it. Looked at only where the proxy cannot tell of open connections (Traefik 3).',
+  ),
   dryRun: setting(bool(), false, 'HOSTLER_SLEEP_DRY_RUN', 'Only say what would be put to sleep or removed.'),
   removeVolumes: setting(
     bool(),

@@ -26,8 +26,10 @@ export interface IdleClock {
   sight(running: ReadonlySet<string>): void
   /** Since the last use; undefined for a group that is not known to run. */
   idleMs(group: string): number | undefined
-  /** What the proxies had counted when they were last asked, perhaps by an earlier run; saved with the next change. */
-  readonly counts: Map<string, ProxyCounts>
+  /** What a proxy had counted when it was last asked, perhaps by an earlier run. */
+  countsOf(proxy: string): ProxyCounts | undefined
+  /** Keeps what it has counted now; undefined: forgets it. */
+  keepCounts(proxy: string, now: ProxyCounts | undefined): void
   /** Writes what is not on the disk yet, for the last time. */
   stop(): Promise<void>
 }
@@ -128,9 +130,15 @@ export function createIdleClock({ dir, clock, log, saveEveryMs = 1000 }: IdleClo
   }
 
   return {
-    counts,
     touch,
     sight,
+    countsOf: (proxy) => counts.get(proxy),
+    keepCounts(proxy, now) {
+      if (areSame(counts.get(proxy), now)) return
+      if (now) counts.set(proxy, now)
+      else counts.delete(proxy)
+      change()
+    },
     async load() {
       try {
         const file = parseClockFile(await readFile(path, 'utf8'))
@@ -154,3 +162,9 @@ export function createIdleClock({ dir, clock, log, saveEveryMs = 1000 }: IdleClo
     },
   }
 }
+
+const areSame = (a: ProxyCounts | undefined, b: ProxyCounts | undefined): boolean =>
+  a === b ||
+  (a?.counting === b?.counting &&
+    a?.totals.size === b?.totals.size &&
+    [...(a?.totals ?? [])].every(([group, total]) => b?.totals.get(group) === total))

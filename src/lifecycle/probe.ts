@@ -35,18 +35,33 @@ export const probe: Probe = async (target, timeoutMs, signal) => {
 }
 
 async function attempt(target: ProbeTarget, signal: AbortSignal): Promise<boolean> {
+  const { check } = target
+  if (check) return inRanges(await askStatus(target, check, signal), check.status)
+  return connected(target, signal, async (socket) => {
+    if (target.forwarded) await staysOpen(socket, signal)
+    return true
+  })
+}
+
+/** The status that a container answers at a path of its own; no redirect is followed. Rejects when it does not answer. */
+export const askStatus = (
+  target: ProbeTarget,
+  { path, host }: { readonly path: string; readonly host: string },
+  signal: AbortSignal,
+): Promise<number> => connected(target, signal, (socket) => answerOf(socket, target, { path, host }, signal))
+
+/** Opens a connection for `use`, which ends with it. */
+async function connected<T>(target: ProbeTarget, signal: AbortSignal, use: (socket: Socket) => Promise<T>): Promise<T> {
   const socket = connectTcp({ host: target.address, port: target.port, noDelay: true })
   const broken = new Promise<never>((_, reject) => {
     socket.on('error', reject)
-    socket.on('close', () => reject(new Error('closed')))
+    socket.on('close', () => reject(new Error('it closes the connection')))
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
   broken.catch(() => undefined)
   try {
     await Promise.race([broken, new Promise<void>((resolve) => socket.once('connect', () => resolve()))])
-    if (target.check) return await Promise.race([broken, answers(socket, target, target.check, signal)])
-    if (target.forwarded) await Promise.race([broken, staysOpen(socket, signal)])
-    return true
+    return await Promise.race([broken, use(socket)])
   } finally {
     socket.destroy()
   }
@@ -58,18 +73,15 @@ async function staysOpen(socket: Socket, signal: AbortSignal): Promise<void> {
   await delay(FORWARDED_MS, undefined, { signal })
 }
 
-async function answers(
+function answerOf(
   socket: Socket,
   { scheme, proxyProtocol }: ProbeTarget,
-  { path, status, host }: NonNullable<ProbeTarget['check']>,
+  { path, host }: { readonly path: string; readonly host: string },
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<number> {
   if (proxyProtocol) socket.write(proxyProtocol === 'v1' ? UNKNOWN_V1 : LOCAL_V2)
   const ask = scheme === 'h2c' ? askHttp2 : askHttp
-  return inRanges(
-    await ask(scheme === 'https' ? connectTls({ socket, rejectUnauthorized: false }) : socket, path, host, signal),
-    status,
-  )
+  return ask(scheme === 'https' ? connectTls({ socket, rejectUnauthorized: false }) : socket, path, host, signal)
 }
 
 /** "Somebody who stands for nobody": how a proxy begins its own checks. PROXY protocol, sections 2.1 and 2.2. */

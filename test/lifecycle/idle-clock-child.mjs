@@ -35,8 +35,9 @@ const clock = {
 }
 const idle = createIdleClock({ dir, clock, log, saveEveryMs: 1 })
 await idle.load()
-number = (idle.counts.get('test')?.totals.get('save') ?? 0) + 1
-idle.counts.set('test', { counting: 'one', totals: { [Symbol.iterator]: () => [['save', number]][Symbol.iterator]() } })
+number = (idle.countsOf('test')?.totals.get('save') ?? 0) + 1
+// Read when it is written.
+idle.keepCounts('test', { counting: 'one', totals: { [Symbol.iterator]: () => [['save', number]][Symbol.iterator]() } })
 for (let index = 0; index < Number(count); index++) idle.touch(`g${index}`)
 for (let round = 0; ; round++) {
   idle.touch(`g${round % Number(count)}`)

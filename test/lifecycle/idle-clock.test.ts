@@ -121,11 +121,11 @@ describe('the idle clock', () => {
 
   test('keeps what proxies had counted', async () => {
     const first = await setUp()
-    first.idle.counts.set('traefik', { counting: '17.5', totals: new Map([['__proto__', 3]]) })
+    first.idle.keepCounts('traefik', { counting: '17.5', totals: new Map([['__proto__', 3]]) })
     first.idle.touch('__proto__')
     await first.idle.stop()
     const { idle } = await setUp(first.dir, first.clock)
-    expect(idle.counts.get('traefik')).toEqual({ counting: '17.5', totals: new Map([['__proto__', 3]]) })
+    expect(idle.countsOf('traefik')).toEqual({ counting: '17.5', totals: new Map([['__proto__', 3]]) })
     expect(idleOf(idle, '__proto__')).toEqual([0])
   })
 })
