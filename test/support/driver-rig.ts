@@ -51,6 +51,8 @@ export interface DriverRigOptions {
   /** A configuration that is read after all others. */
   readonly last?: (dir: string) => string
   readonly log?: Logger
+  /** The stats socket that the driver uses, given HAProxy's own. */
+  readonly through?: (socket: string) => Promise<string>
 }
 
 export const hostOf = (stack: string) => `${stack}.example`
@@ -87,7 +89,7 @@ ${frame.withTls ? TLS(frame) : ''}`
 const SPARES = 8
 
 export async function startDriverRig(options: DriverRigOptions = {}): Promise<DriverRig> {
-  const { bin = 'haproxy', last, log = silentLogger(), certificates = {} } = options
+  const { bin = 'haproxy', last, log = silentLogger(), certificates = {}, through } = options
   const dir = tempDir('hostler-driver-')
   const [port, tlsPort] = [await freePort(), await freePort()]
   const path = (name: string) => join(dir, name)
@@ -119,6 +121,7 @@ export async function startDriverRig(options: DriverRigOptions = {}): Promise<Dr
   )
   const frame: Frame = { dir, port, tlsPort, withTls: Object.keys(certificates).length > 0 }
 
+  const socket = through ? await through(path('admin.sock')) : path('admin.sock')
   const env = haproxyEnvironment(settings)
   const common = { log, clock: systemClock }
   const start = () => {
@@ -127,7 +130,7 @@ export async function startDriverRig(options: DriverRigOptions = {}): Promise<Dr
     const loader = createLoader(settings, { ...common, duty: 'drive', env, configs: () => files().configs, ports })
     const mover = createMover({
       ...common,
-      socket: path('admin.sock'),
+      socket,
       serving: loader.serving,
       spares: SPARES,
       env,

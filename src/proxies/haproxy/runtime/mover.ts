@@ -104,6 +104,8 @@ export function createMover(inputs: MoverInputs): Mover {
   let spares: SpareState = NOTHING_SINCE_LOAD
   let lastChange = clock.elapsed()
   let toldAbsence = false
+  /** Why HAProxy could not be asked last time: the code of the error. */
+  let trouble: string | undefined
 
   /** Why nothing can be changed at run time at all. */
   function obstacle(): string | undefined {
@@ -114,23 +116,33 @@ export function createMover(inputs: MoverInputs): Mover {
     return `there is no stats socket at ${inputs.socket}`
   }
 
-  async function prepare({ image, roles, onDisk }: Target, signal: AbortSignal): Promise<Prepared | Refusal> {
+  async function prepare(target: Target, signal: AbortSignal): Promise<Prepared | Refusal> {
     const problem = obstacle()
     if (problem !== undefined) return { unavailable: problem }
     try {
-      const worker = await readWorker(socket, signal)
-      const known = await loadedBy(worker, onDisk)
-      if ('reload' in known) return known
-      const running = await readRunning(socket, { ...questionsFor(known.image, roles), clock }, signal)
-      if (!isSameWorker(running, worker)) return { reload: REPLACED }
-      const files = { loaded: known.image, wanted: image, running, files: roles, spares }
-      const change = planChange({ ...files, leaving: new Set(leaving()) })
-      if ('reload' in change.plan) return change.plan
-      return { steps: change.plan.steps, spares: change.spares, worker, running }
+      const prepared = await compare(target, signal)
+      if (trouble !== undefined) log.info('what HAProxy has can be compared again')
+      trouble = undefined
+      return prepared
     } catch (error) {
       signal.throwIfAborted()
-      return { unavailable: messageOf(error) }
+      const reason = messageOf(error)
+      if (trouble !== codeOf(error)) log.warn({ reason }, 'what HAProxy has cannot be compared with the files')
+      trouble = codeOf(error)
+      return { unavailable: reason }
     }
+  }
+
+  async function compare({ image, roles, onDisk }: Target, signal: AbortSignal): Promise<Prepared | Refusal> {
+    const worker = await readWorker(socket, signal)
+    const known = await loadedBy(worker, onDisk)
+    if ('reload' in known) return known
+    const running = await readRunning(socket, { ...questionsFor(known.image, roles), clock }, signal)
+    if (!isSameWorker(running, worker)) return { reload: REPLACED }
+    const files = { loaded: known.image, wanted: image, running, files: roles, spares }
+    const change = planChange({ ...files, leaving: new Set(leaving()) })
+    if ('reload' in change.plan) return change.plan
+    return { steps: change.plan.steps, spares: change.spares, worker, running }
   }
 
   const leaving = () => executor.describe().map(({ backend, server }) => `${backend}/${server ?? ''}`)
