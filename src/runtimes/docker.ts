@@ -53,6 +53,6 @@ function createDockerRuntime(source: string, endpoint: Endpoint, context: Docker
     inspect: async (idOrName, signal) => (await look.inspect(idOrName, signal))?.workload,
     list: (labels, signal) => look.list(labels, signal),
     traffic: (id, signal) => look.traffic(id, signal),
-    watch: (happened, signal) => watchContainers({ engine, timeouts, clock, log }, happened, signal),
+    watch: (happened, signal) => watchContainers({ engine, look, timeouts, clock, log }, happened, signal),
   }
 }

@@ -97,6 +97,7 @@ export interface Traffic {
 
 export interface WorkloadEvent {
   readonly id: string
+  /** `healthy` and `unhealthy` may be told again without a change. */
   readonly what: 'created' | 'started' | 'ended' | 'paused' | 'unpaused' | 'healthy' | 'unhealthy' | 'removed'
   /** Of `ended`. */
   readonly exitCode?: number

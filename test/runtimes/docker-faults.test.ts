@@ -419,7 +419,7 @@ describe('watching', () => {
       event('died', { Actor: { ID: ID, Attributes: { containerExitCode: '137' } } }),
       event('die', { Actor: { ID: ID, Attributes: { exitCode: 'x' } } }),
       event('health_status: healthy'),
-      event('health_status', { HealthStatus: 'unhealthy' }),
+      event('health_status', { HealthStatus: 'healthy' }),
       event('health_status: {}'),
       event('exec_start: sh'),
       event('constructor'),
@@ -428,6 +428,7 @@ describe('watching', () => {
       `${'x'.repeat(2 << 20)}\n`,
       event('remove'),
     ].join('')
+    engine.on('GET /containers/', json({ Id: ID, State: { Status: 'running', Healthcheck: { Status: 'unhealthy' } } }))
     engine.on('GET /events', (response) => {
       for (let at = 0; at < lines.length; at += at < 3000 ? 7 : 60_000)
         response.write(lines.slice(at, at + (at < 3000 ? 7 : 60_000)))

@@ -4,7 +4,7 @@ import { fields, string, strings } from './fields.js'
 export interface EngineEvent {
   /** Podman's `died` and `remove` read as `die` and `destroy`. */
   readonly action: string
-  /** `healthy` of `health_status: healthy`, which Podman says elsewhere; else empty. */
+  /** `healthy` of Docker's `health_status: healthy`; else empty. */
   readonly detail: string
   /** The container's id. */
   readonly id: string
@@ -23,7 +23,7 @@ export function parseEvent(line: string): EngineEvent | undefined {
   const actor = fields(event['Actor'])
   const attributes = strings(actor['Attributes'])
   const [action = '', ...more] = string(event['Action']).split(':')
-  const detail = more.join(':').trim() || string(event['HealthStatus'])
+  const detail = more.join(':').trim()
   if (event['Type'] === 'network') {
     const id = attributes['container'] ?? ''
     return id === '' ? undefined : { action, detail, id, attributes: {} }

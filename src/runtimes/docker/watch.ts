@@ -6,10 +6,12 @@ import { readLines } from '../../lib/docker/lines.js'
 import { messageOf } from '../../lib/errors.js'
 import type { WorkloadEvent } from '../runtime.js'
 import type { Engine, EngineRequest } from './engine.js'
+import type { Look } from './look.js'
 import type { Timeouts } from './timeouts.js'
 
 interface WatchDeps {
   readonly engine: Engine
+  readonly look: Look
   readonly timeouts: Timeouts
   readonly clock: Clock
   readonly log: Logger
@@ -49,7 +51,7 @@ export async function watchContainers(
   }
 }
 
-async function* follow({ engine, timeouts }: WatchDeps, signal: AbortSignal): AsyncGenerator<WorkloadEvent> {
+async function* follow({ engine, look, timeouts }: WatchDeps, signal: AbortSignal): AsyncGenerator<WorkloadEvent> {
   const request: EngineRequest = {
     ...{ what: 'following the events', method: 'GET', path: '/events', timeoutMs: timeouts.connectMs },
     query: { filters: { type: ['container'], event: [...FOLLOWED] } },
@@ -64,7 +66,8 @@ async function* follow({ engine, timeouts }: WatchDeps, signal: AbortSignal): As
     // Notices a host that went away without a word.
     stream.socket.setKeepAlive(true, 15_000)
     for await (const line of readLines(stream as AsyncIterable<Buffer>, MAX_EVENT_LENGTH)) {
-      const event = line === undefined ? undefined : toWorkloadEvent(line)
+      const told = line === undefined ? undefined : tryParse(line)
+      const event = told && (toWorkloadEvent(told) ?? (await readHealth(told, look, session.signal)))
       if (event) yield event
     }
   } finally {
@@ -84,14 +87,19 @@ const MEANINGS: Readonly<Record<string, WorkloadEvent['what']>> = {
   destroy: 'removed',
 }
 
-function toWorkloadEvent(line: string): WorkloadEvent | undefined {
-  const event = tryParse(line)
-  if (!event) return undefined
-  const word = event.detail === '' ? event.action : `${event.action}: ${event.detail}`
+function toWorkloadEvent({ id, action, detail, attributes }: EngineEvent): WorkloadEvent | undefined {
+  const word = detail === '' ? action : `${action}: ${detail}`
   if (!Object.hasOwn(MEANINGS, word)) return undefined
   const what = MEANINGS[word] as WorkloadEvent['what']
-  const code = event.attributes['exitCode'] ?? event.attributes['containerExitCode'] ?? ''
-  return { id: event.id, what, ...(what === 'ended' && /^\d{1,10}$/.test(code) && { exitCode: Number(code) }) }
+  const code = attributes['exitCode'] ?? attributes['containerExitCode'] ?? ''
+  return { id, what, ...(what === 'ended' && /^\d{1,10}$/.test(code) && { exitCode: Number(code) }) }
+}
+
+/** Podman tells that there was a check; what it says of the result is the one before (4.3), so that is looked up. */
+async function readHealth(event: EngineEvent, look: Look, signal: AbortSignal): Promise<WorkloadEvent | undefined> {
+  if (event.action !== 'health_status' || event.detail !== '') return undefined
+  const health = (await look.inspect(event.id, signal).catch(() => undefined))?.workload.health
+  return health === 'healthy' || health === 'unhealthy' ? { id: event.id, what: health } : undefined
 }
 
 function tryParse(line: string): EngineEvent | undefined {
