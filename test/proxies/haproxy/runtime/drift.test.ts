@@ -39,7 +39,7 @@ describeHaproxys([], 'what somebody changes by hand', (program) => {
     return { address: fields[4], admin: fields[6], weight: fields[7], port: fields[18] }
   }
   /** As it was loaded. */
-  const fit = ({ port }: Upstream) => ({ address: '127.0.0.1', admin: '0', weight: '1', port: String(port) })
+  const asLoaded = ({ port }: Upstream) => ({ address: '127.0.0.1', admin: '0', weight: '1', port: String(port) })
 
   beforeEach(async () => {
     expect((await rig.apply()).how).toBe('nothing')
@@ -61,7 +61,7 @@ describeHaproxys([], 'what somebody changes by hand', (program) => {
     expect(await status(hostOf('app'))).toBe(503)
     await expectRepair()
     expect(await status(hostOf('app'))).toBe(200)
-    expect(await stateOf(server('app', one))).toEqual(fit(one))
+    expect(await stateOf(server('app', one))).toEqual(asLoaded(one))
   })
 
   test('a server that is added goes', async () => {
@@ -79,7 +79,7 @@ describeHaproxys([], 'what somebody changes by hand', (program) => {
     await ask(`set server ${server('app', one)} state ${state}`)
     expect((await stateOf(server('app', one)))?.admin).not.toBe('0')
     await expectRepair()
-    expect(await stateOf(server('app', one))).toEqual(fit(one))
+    expect(await stateOf(server('app', one))).toEqual(asLoaded(one))
     expect(await status(hostOf('app'))).toBe(200)
   })
 
@@ -88,8 +88,8 @@ describeHaproxys([], 'what somebody changes by hand', (program) => {
     await ask(`set server ${server('pair', two)} weight 0`)
     await until('it is moved', async () => (await stateOf(server('app', one)))?.port === '9')
     await expectRepair()
-    expect(await stateOf(server('app', one))).toEqual(fit(one))
-    expect(await stateOf(server('pair', two))).toEqual(fit(two))
+    expect(await stateOf(server('app', one))).toEqual(asLoaded(one))
+    expect(await stateOf(server('pair', two))).toEqual(asLoaded(two))
     expect(await status(hostOf('app'))).toBe(200)
   })
 
