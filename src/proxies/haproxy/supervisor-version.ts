@@ -11,6 +11,9 @@ export interface HaproxyVersion {
 
 const OLDEST = { major: 2, minor: 6 }
 
+export const isSupported = ({ major, minor }: Pick<HaproxyVersion, 'major' | 'minor'>): boolean =>
+  major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)
+
 /** What `haproxy -v` says. Throws HAPROXY_MISSING, or HAPROXY_TOO_OLD below 2.6. */
 export async function haproxyVersion(bin: string, signal?: AbortSignal): Promise<HaproxyVersion> {
   const result = await execa(bin, ['-v'], {
@@ -24,8 +27,8 @@ export async function haproxyVersion(bin: string, signal?: AbortSignal): Promise
   if (result.exitCode === undefined) throw cannotRun(bin, result)
   const version = parseVersion(result.stdout)
   if (version === undefined) throw notHaproxy(bin)
-  const { major, minor, text } = version
-  if (major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)) return version
+  const { text } = version
+  if (isSupported(version)) return version
   throw new HostlerError(
     'HAPROXY_TOO_OLD',
     `\`${bin}\` is HAProxy ${text}; Hostler needs 2.6 or later. Install a newer one or set HAPROXY_BIN.`,

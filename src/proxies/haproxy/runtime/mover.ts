@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
 import type { Clock } from '../../../lib/clock.js'
-import { codeOf, messageOf } from '../../../lib/errors.js'
+import { codeOf, HostlerError, messageOf } from '../../../lib/errors.js'
 import type { Excerpt } from '../../../lib/excerpt.js'
 import type { Logger } from '../../../lib/logger.js'
 import type { PlannedStep } from '../../proxy.js'
+import { isSupported } from '../supervisor-version.js'
 import { createExecutor } from './executor.js'
 import { createForesight } from './foresight.js'
 import type { FileRoles } from './image.js'
@@ -16,6 +17,7 @@ import { recognise } from './recognise.js'
 import { createRuntimeSocket } from './socket.js'
 import { NOTHING_SINCE_LOAD, type SpareState, shouldRefill, spareOwners } from './spares.js'
 import { readRunning, readWorker } from './state.js'
+import type { WorkerIdentity } from './state-dumps.js'
 import { type ChangePlan, type ConfigImage, isSameWorker, type Running, type Step, type WorkerKey } from './types.js'
 
 /**
@@ -135,6 +137,7 @@ export function createMover(inputs: MoverInputs): Mover {
 
   async function compare({ image, roles, onDisk }: Target, signal: AbortSignal): Promise<Prepared | Refusal> {
     const worker = await readWorker(socket, signal)
+    if (!isSupported(worker.version)) throw tooOld(worker)
     const known = await loadedBy(worker, onDisk)
     if ('reload' in known) return known
     const running = await readRunning(socket, { ...questionsFor(known.image, roles), clock }, signal)
@@ -246,6 +249,13 @@ export function createMover(inputs: MoverInputs): Mover {
     sparesOf: (worker) => (base && isSameWorker(base.worker ?? worker, worker) ? spareOwners(spares) : undefined),
     describe: () => ({ spares: inputs.spares, 'spares in use': spares.used.size, leaving: executor.describe().length }),
   }
+}
+
+function tooOld({ version: { major, minor } }: WorkerIdentity): HostlerError {
+  return new HostlerError(
+    'HAPROXY_TOO_OLD',
+    `The HAProxy that answers is ${major}.${minor}; Hostler needs 2.6 or later, and changes nothing in an older one while it runs.`,
+  )
 }
 
 type Refusal = { readonly reload: string } | { readonly unavailable: string }

@@ -78,6 +78,12 @@ describeWith(['haproxy'], 'a stats socket that cannot be relied on', () => {
     ['an error', 'show backend', { say: '[3]: Permission denied\n\n> ' }, /`show backend` with .*Permission denied/],
     ['nothing', 'show info', NEVER, /was not answered within 2000 ms/],
     [
+      'an old version',
+      'show info',
+      { say: 'Version: 2.4.22\nPid: 7\nStopping: 0\n\n> ' },
+      /is 2\.4; Hostler needs 2\.6/,
+    ],
+    [
       'no greeting',
       'prompt',
       { say: 'HTTP/1.0 400 Bad request\n\n> \n> ' },
