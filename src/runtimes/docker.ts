@@ -4,9 +4,11 @@ import { type Endpoint, parseEndpoint } from '../lib/docker/endpoint.js'
 import { sourceNames } from '../lib/docker/source-names.js'
 import { createActs } from './docker/acts.js'
 import { createContainer } from './docker/create.js'
+import { createEndings } from './docker/endings.js'
 import { createEngine } from './docker/engine.js'
 import { createLook } from './docker/look.js'
 import { pullImage } from './docker/pull.js'
+import { createSettling } from './docker/settle.js'
 import { DEFAULT_TIMEOUTS, type Timeouts } from './docker/timeouts.js'
 import { createTurns } from './docker/turns.js'
 import { watchContainers } from './docker/watch.js'
@@ -39,17 +41,19 @@ function createDockerRuntime(source: string, endpoint: Endpoint, context: Docker
   const log = context.log.child({ runtime: source })
   const engine = createEngine(endpoint)
   const look = createLook(engine, timeouts)
-  const acts = createActs({ engine, look, timeouts, clock })
+  const settling = createSettling({ look, timeouts, clock })
+  const acts = createActs({ engine, look, settling, timeouts })
+  const endings = createEndings({ engine, look, settling, timeouts }, acts)
   const inTurn = createTurns()
   return {
     source,
     create: (spec, signal) => createContainer({ engine, timeouts, log }, spec, signal),
     pull: (image, progress, signal) => pullImage({ engine, timeouts }, image, progress, signal),
     start: (id, signal) => inTurn(id, signal, () => acts.start(id, signal)),
-    stop: (id, signal) => inTurn(id, signal, () => acts.stop(id, signal)),
+    stop: (id, signal) => inTurn(id, signal, () => endings.stop(id, signal)),
     pause: (id, signal) => inTurn(id, signal, () => acts.pause(id, signal)),
     unpause: (id, signal) => inTurn(id, signal, () => acts.unpause(id, signal)),
-    remove: (id, { volumes }, signal) => inTurn(id, signal, () => acts.remove(id, volumes, signal)),
+    remove: (id, { volumes }, signal) => inTurn(id, signal, () => endings.remove(id, volumes, signal)),
     inspect: async (idOrName, signal) => (await look.inspect(idOrName, signal))?.workload,
     list: (labels, signal) => look.list(labels, signal),
     traffic: (id, signal) => look.traffic(id, signal),

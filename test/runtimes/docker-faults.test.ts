@@ -98,6 +98,20 @@ describe('an engine that cannot be asked is unreachable, whatever was asked', ()
   })
 })
 
+test('what waits for its turn behind many others is left at once too', async () => {
+  for (const line of EVERY) engine.on(line, hang)
+  const [first, last] = [new AbortController(), new AbortController()]
+  const it = runtime()
+  const hanging = Array.from({ length: 16 }, () => errorOf(it.inspect(ID, first.signal)))
+  await until('all of them are asked', () => engine.requests.length === 16)
+  const [inspected, started] = [errorOf(it.inspect(ID, last.signal)), errorOf(it.stop(ID, last.signal))]
+  last.abort()
+  expect([await inspected, await started]).toEqual([last.signal.reason, last.signal.reason])
+  expect(engine.requests).toHaveLength(16)
+  first.abort()
+  await Promise.all(hanging)
+})
+
 describe('an answer that cannot be trusted is an error, never less than there is', () => {
   const whole = JSON.stringify([container('running')])
   const faults = {

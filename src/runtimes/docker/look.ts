@@ -1,3 +1,4 @@
+import { orAborted } from '../../lib/deadline.js'
 import { fields, string } from '../../lib/docker/fields.js'
 import { createLimit } from '../../lib/limit.js'
 import { RuntimeError, type Traffic, type Workload } from '../runtime.js'
@@ -24,7 +25,8 @@ export const shortName = (idOrName: string): string =>
   JSON.stringify(/^[0-9a-f]{64}$/.test(idOrName) ? idOrName.slice(0, 12) : idOrName.slice(0, 100))
 
 export function createLook(engine: Engine, timeouts: Timeouts): Look {
-  const limited = createLimit(16)
+  // Of their own, so that a look at everybody's traffic is not in the way of who waits for a start.
+  const [inspecting, counting] = [createLimit(16), createLimit(8)]
 
   async function inspect(idOrName: string, signal: AbortSignal): Promise<Inspected | undefined> {
     if (!isReference(idOrName)) return undefined
@@ -32,7 +34,10 @@ export function createLook(engine: Engine, timeouts: Timeouts): Look {
       what: `inspecting container ${shortName(idOrName)}`,
       ...{ method: 'GET', path: `/containers/${idOrName}/json`, timeoutMs: timeouts.inspectMs },
     }
-    const answer = await limited(() => engine.call(request, signal))
+    const answer = await orAborted(
+      inspecting(() => engine.call(request, signal)),
+      signal,
+    )
     if (answer.status === 404) return undefined
     if (!isDone(answer)) throw engine.refusal(request, answer)
     const found = readInspected(answer.json())
@@ -69,7 +74,10 @@ export function createLook(engine: Engine, timeouts: Timeouts): Look {
       // Without `one-shot` Docker takes a second sample after the first, one second later.
       query: { stream: 0, 'one-shot': 1 },
     }
-    const answer = await engine.call(request, signal)
+    const answer = await orAborted(
+      counting(() => engine.call(request, signal)),
+      signal,
+    )
     if (answer.status === 404) throw noSuchWorkload(id)
     if (!isDone(answer)) throw engine.refusal(request, answer)
     return readTraffic(answer.json())
