@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { describeHaproxys } from '../support/haproxy-bins.js'
 import type { RunningHostler } from '../support/hostler.js'
-import { makePem, type Pem, servedSerial } from '../support/pem.js'
+import { makePem, makeWeakPem, type Pem, servedSerial } from '../support/pem.js'
 import { createRig, type Rig } from '../support/rig.js'
 import { describeWith } from '../support/servers.js'
 import { startUpstream } from '../support/upstreams.js'
@@ -80,6 +80,35 @@ describeHaproxys(['openssl'], 'HTTPS through HAProxy', ({ bin }) => {
     await untilServed(HOST, moved as Pem)
     rig.write('certs/other.pem', renewed?.both ?? '')
     await untilServed('other.ci.example.com', renewed as Pem)
+  })
+
+  test('one that turns bad is served on as it was, also by a HAProxy that is started anew, until it is good again', async () => {
+    const [old, next, weak] = await Promise.all([
+      makePem('turns.example.com'),
+      makePem('turns.example.com'),
+      makeWeakPem('turns.example.com'),
+    ])
+    rig.write('certs/turns.pem', old.both)
+    await untilServed('turns.example.com', old)
+    // Fit but for HAProxy, which finds it too weak.
+    for (const [bad, reason] of [
+      [next.certificate + old.key, 'its key belongs to another certificate'],
+      [weak, 'HAProxy refuses it'],
+    ]) {
+      rig.write('certs/turns.pem', bad ?? '')
+      await until('it is told', () => hostler.log().includes(`"reason":"${reason}`))
+      await hostler.ready()
+      const { pid } = (await hostler.state()).proxies[0]?.details ?? {}
+      process.kill(Number(pid), 'SIGKILL')
+      await until('another HAProxy runs', async () => {
+        const details = (await hostler.state()).proxies[0]?.details
+        return details?.['running'] === true && details['pid'] !== pid
+      })
+      await untilServed('turns.example.com', old)
+      expect((await rig.ask(HOST)).status).toBe(200)
+    }
+    rig.write('certs/turns.pem', next.both)
+    await untilServed('turns.example.com', next)
   })
 
   test('bad ones are left out and told, and the good ones go on', async () => {

@@ -25,6 +25,15 @@ export async function makePem(...names: string[]): Promise<Pem> {
   return { certificate, key, both: certificate + key, serial: new X509Certificate(certificate).serialNumber }
 }
 
+/** Certificate and key of 512 bits, which OpenSSL makes and HAProxy refuses to serve. */
+export async function makeWeakPem(name: string): Promise<string> {
+  const dir = tempDir('hostler-pem-')
+  const [keyFile, certFile] = [join(dir, 'key.pem'), join(dir, 'cert.pem')]
+  const rsa = ['-newkey', 'rsa:512', '-nodes', '-days', '30', '-subj', `/CN=${name}`]
+  await execa('openssl', ['req', '-x509', ...rsa, '-keyout', keyFile, '-out', certFile])
+  return readFileSync(certFile, 'utf8') + readFileSync(keyFile, 'utf8')
+}
+
 /** The serial number of the certificate that a server shows for a name. */
 export function servedSerial(port: number, servername: string): Promise<string> {
   return new Promise((resolve, reject) => {

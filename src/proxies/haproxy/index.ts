@@ -38,6 +38,7 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
   const certificates = createCertificates({
     file: resolve(settings.haproxy.sslCert),
     folder: settings.haproxy.certDir,
+    copies: join(outputs.root, '.hostler', 'certificates'),
     log,
   })
   /** Every file of the newest rendering; before the first one, those that an earlier run or somebody else left. */
@@ -152,10 +153,19 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
       rendered = staged.files.map(({ path }) => path)
       if (duty === 'publish') return { ok: true }
       const places = new Map(staged.files.map(({ path, stagedPath }) => [path, stagedPath]))
-      return driver.check(files(), places, staged.scratch, signal)
+      const verdict = await driver.check(files(), places, staged.scratch, signal)
+      if (!verdict.ok && certificates.blame(verdict.message)) throw badCertificate(verdict.message)
+      return verdict
     },
-    apply: (signal, newer) =>
-      duty === 'publish' ? Promise.resolve({ how: 'nothing', ms: 0 }) : driver.apply(signal, newer),
+    async apply(signal, newer) {
+      if (duty === 'publish') return { how: 'nothing', ms: 0 }
+      const applied = await driver.apply(signal, newer).catch((error) => {
+        certificates.blame(messageOf(error))
+        throw error
+      })
+      if (applied.how !== 'later') certificates.inForce()
+      return applied
+    },
     async preview(wanted, signal) {
       if (duty === 'load') return { files: [], ...(await driver.preview(files(), new Map(), signal)) }
       const texts = renderFiles(wanted)
@@ -191,6 +201,10 @@ export function createHaproxy(settings: Settings, context: ProxyContext): Proxy 
     describe: () => ({ ...loader.describe(), ...mover?.describe() }),
   }
 }
+
+/** Without culprits among the backends, for the next round renders other files. */
+const badCertificate = (message: string) =>
+  new HostlerError('REFUSED', `haproxy refuses a certificate, which is left out from now on: ${message}`)
 
 /** HAProxy must not give up before the public port does. */
 const PUBLIC_MARGIN_MS = 60_000
