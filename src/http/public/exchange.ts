@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { HostlerError } from '../../lib/errors.js'
 import { headerLines, switchHeaders, trailersOf } from './headers.js'
-import { type Head, type Relayed, relayBody, relayHead, relayInterim } from './relay.js'
+import { flush, type Head, type Relayed, relayBody, relayHead, relayInterim } from './relay.js'
 import { tunnel } from './tunnel.js'
 import type { Upgrade, Visit } from './visit.js'
 
@@ -29,7 +29,7 @@ export function exchange(visit: Visit, socket: Socket, question: Question): Prom
   const { request, ask, signal } = visit
   return new Promise((resolve, reject) => {
     const upstream = httpRequest({
-      createConnection: () => socket,
+      createConnection: () => (ask.hasBody ? hearing(socket) : socket),
       method: ask.method,
       path: question.target,
       headers: question.headers,
@@ -63,6 +63,19 @@ export function exchange(visit: Visit, socket: Socket, question: Question): Prom
     else signal.addEventListener('abort', () => upstream.destroy(), { once: true })
     sendBody(visit, upstream)
   })
+}
+
+/**
+ * Lets what the app has said be heard after it stopped listening. An app that refuses a body answers and closes; a socket
+ * that fails to write the rest would be closed with the answer unread. What cannot be written is dropped instead: reading
+ * tells soon enough that the connection is over.
+ */
+function hearing(socket: Socket): Socket {
+  const write = socket._write.bind(socket)
+  socket._write = (chunk, encoding, done) => write(chunk, encoding, () => done())
+  const writeMany = socket._writev?.bind(socket)
+  if (writeMany) socket._writev = (chunks, done) => writeMany(chunks, () => done())
+  return socket
 }
 
 const broken = (cause: unknown): HostlerError =>
@@ -120,7 +133,7 @@ function sendBody({ request, ask }: Visit, upstream: ClientRequest): void {
     return
   }
   // The app decides by the headers whether it wants a body that waits for 100 Continue.
-  upstream.flushHeaders()
+  flush(upstream)
   request.once('end', () => {
     if (upstream.destroyed) return
     upstream.addTrailers(trailersOf(request.rawTrailers))

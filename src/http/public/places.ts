@@ -1,4 +1,4 @@
-/** How many may be somewhere at once, overall and for one group. A place is given back exactly once, however often that is asked for. */
+/** How many may be somewhere at once, overall and for one group. A place is given back once, however often that is asked for. */
 export interface Places {
   /** @returns what gives the place back; undefined when all are taken */
   take(group: string): (() => void) | undefined

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { OutgoingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { headerLines, responseHeaders, trailersOf } from './headers.js'
 import type { Visit } from './visit.js'
@@ -19,8 +19,13 @@ export function relayHead({ request, response, ask }: Visit, { status, message, 
   const mayTrail = request.httpVersion === '1.1' && ask.method !== 'HEAD' && status !== 204 && status !== 304
   response.sendDate = false
   response.writeHead(status, message, responseHeaders(headers, mayTrail))
-  response.flushHeaders()
+  flush(response)
 }
+
+/** As `flushHeaders` does, which however turns what is no ASCII into UTF-8: headers are bytes, and stay them. */
+export const flush = (message: OutgoingMessage): void => void message.write(NO_BYTES)
+
+const NO_BYTES = Buffer.alloc(0)
 
 /** Sends the body of the app's answer as fast as the client takes it, and what trails it. */
 export function relayBody(
