@@ -8,7 +8,7 @@ import {
   request,
   type Server,
 } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket, type Server as TcpServer } from 'node:net'
 import { afterEach } from '@jest/globals'
 import type { Settings } from '../../src/config/schema.js'
 import { createPages } from '../../src/http/public/pages.js'
@@ -70,7 +70,7 @@ export async function startApp(handler: RequestListener, server: Server = create
   return listen(server)
 }
 
-export async function listen(server: Pick<Server, 'listen' | 'on' | 'address' | 'close'>): Promise<number> {
+export async function listen(server: TcpServer): Promise<number> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)

@@ -35,7 +35,7 @@ function converse(visit: Visit, session: ClientHttp2Session, question: Question)
   const { request, ask, signal } = visit
   return new Promise((resolve, reject) => {
     const stream = session.request(toHttp2(visit, question), { endStream: !ask.hasBody, waitForTrailers: ask.hasBody })
-    let trailers: readonly string[] | undefined
+    let trailers: readonly string[] = []
     let isAnswered = false
     // After the head of an answer its body tells by itself whether it is whole.
     const breakOff = (cause?: unknown) => isAnswered || reject(broken(cause))
@@ -43,7 +43,7 @@ function converse(visit: Visit, session: ClientHttp2Session, question: Question)
     stream.once('response', (...[, , raw]: Received) => {
       isAnswered = true
       question.answered()
-      relayAnswer(visit, stream, { head: headOf(raw), trailers: () => trailers }).then(resolve, reject)
+      relayAnswer(visit, stream, headOf(raw), () => trailers).then(resolve, reject)
     })
     stream.once('trailers', (...[, , raw]: Received) => {
       trailers = raw
@@ -65,7 +65,8 @@ const broken = (cause: unknown): HostlerError =>
 async function relayAnswer(
   visit: Visit,
   stream: ClientHttp2Stream,
-  { head, trailers }: { readonly head: Head; readonly trailers: () => readonly string[] | undefined },
+  head: Head,
+  trailers: () => readonly string[],
 ): Promise<Relayed> {
   try {
     relayHead(visit, head)
@@ -73,7 +74,8 @@ async function relayAnswer(
     stream.destroy()
     throw broken(cause)
   }
-  return relayBody(visit, stream, trailers)
+  // node:http2 ends a stream that was reset like one that came to its end.
+  return relayBody(visit, stream, { isWhole: () => !stream.rstCode, trailers })
 }
 
 /** What node:http2 gives with each block of headers; its types leave the raw list out. */

@@ -90,7 +90,7 @@ async function relayAnswer(visit: Visit, answer: IncomingMessage): Promise<Relay
     answer.destroy()
     throw broken(cause)
   }
-  return relayBody(visit, answer, () => answer.rawTrailers)
+  return relayBody(visit, answer, { isWhole: () => answer.complete, trailers: () => answer.rawTrailers })
 }
 
 const headOf = ({

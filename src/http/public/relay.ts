@@ -14,6 +14,13 @@ export interface Head {
   readonly headers: readonly string[]
 }
 
+/** What is known when a body has ended. */
+export interface Ending {
+  readonly isWhole: () => boolean
+  /** As a flat list. */
+  readonly trailers: () => readonly string[]
+}
+
 /** Sends the head of the app's answer, at once: what it is the head of may be an event stream that is silent for long. */
 export function relayHead({ request, response, ask }: Visit, { status, message, headers }: Head): void {
   const mayTrail = request.httpVersion === '1.1' && ask.method !== 'HEAD' && status !== 204 && status !== 304
@@ -28,11 +35,7 @@ export const flush = (message: OutgoingMessage): void => void message.write(NO_B
 const NO_BYTES = Buffer.alloc(0)
 
 /** Sends the body of the app's answer as fast as the client takes it, and what trails it. */
-export function relayBody(
-  { response }: Visit,
-  body: Readable,
-  trailers: () => readonly string[] | undefined,
-): Promise<Relayed> {
+export function relayBody({ response }: Visit, body: Readable, { isWhole, trailers }: Ending): Promise<Relayed> {
   return new Promise((resolve) => {
     let whole = false
     const end = () => resolve(response.writableFinished ? 'answered' : 'cut')
@@ -41,8 +44,9 @@ export function relayBody(
     body.once('error', () => response.destroy())
     body.once('close', () => whole || response.destroy())
     body.once('end', () => {
+      if (!isWhole()) return void response.destroy()
       whole = true
-      response.addTrailers(trailersOf(trailers() ?? []))
+      response.addTrailers(trailersOf(trailers()))
       response.end()
     })
     body.pipe(response, { end: false })
