@@ -3,6 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
+import { withDeadline } from '../lib/deadline.js'
 import type { HealthCheck, ProxyProtocol, Scheme } from '../model/plan.js'
 
 /** What must answer before a container gets traffic: a port of its own, and nothing else. */
@@ -24,10 +25,8 @@ export type Probe = (target: ProbeTarget, timeoutMs: number, signal: AbortSignal
 const FORWARDED_MS = 50
 
 export const probe: Probe = async (target, timeoutMs, signal) => {
-  signal.throwIfAborted()
-  const ending = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
   try {
-    return await attempt(target, ending)
+    return await withDeadline({ timeoutMs, what: 'a probe' }, signal, (inner) => attempt(target, inner))
   } catch {
     signal.throwIfAborted()
     return false

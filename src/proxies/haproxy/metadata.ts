@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import type { Settings } from '../../config/schema.js'
 import { createBackoff } from '../../lib/backoff.js'
+import { withDeadline } from '../../lib/deadline.js'
 import { messageOf } from '../../lib/errors.js'
 import type { MetadataValues, ProxyContext } from '../proxy.js'
 
@@ -73,12 +74,8 @@ interface Wish {
 }
 
 /** A name that DNS does not answer for outlasts its request, so the wait ends whether or not the work does. */
-async function impatiently(work: (patience: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
-  const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)])
-  const late = new Promise<never>((_, reject) => patience.addEventListener('abort', () => reject(patience.reason)))
-  late.catch(() => undefined)
-  await Promise.race([work(patience), late])
-}
+const impatiently = (work: (patience: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> =>
+  withDeadline({ timeoutMs: PATIENCE_MS, what: 'asking metadata' }, signal, work)
 
 /** @returns whether metadata has one */
 async function saveCertificate(

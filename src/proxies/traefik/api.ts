@@ -1,4 +1,5 @@
 import { request } from 'undici'
+import { withDeadline } from '../../lib/deadline.js'
 import { messageOf } from '../../lib/errors.js'
 import { authorization } from './authorization.js'
 
@@ -24,7 +25,7 @@ export interface TraefikApi {
 
 export type Kind = 'routers' | 'services'
 
-const REQUEST_TIMEOUT_MS = 2000
+const DEADLINE = { timeoutMs: 2000, what: 'an answer' }
 const PAGE_SIZE = 1000
 const MAX_PAGES = 200
 const MAX_BYTES = 32 << 20
@@ -37,7 +38,7 @@ export function createTraefikApi(url: string): TraefikApi {
 
   async function get(path: string, signal: AbortSignal): Promise<Answer<Page>> {
     try {
-      return await read(`${root}${path}`, headers, AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]))
+      return await withDeadline(DEADLINE, signal, (inner) => read(`${root}${path}`, headers, inner))
     } catch (error) {
       signal.throwIfAborted()
       return { unknown: `${root} cannot be reached: ${messageOf(error)}` }
