@@ -13,6 +13,8 @@ export interface PlacingInputs {
   readonly running: Running
   readonly routing: Routing
   readonly spares: SpareState
+  /** Whether a routing map of the files leads to a backend. */
+  readonly isWayIn: (name: string) => boolean
 }
 
 /** Which backend in HAProxy serves which one of the files. */
@@ -119,7 +121,17 @@ class Placer {
     }
     if (lines !== undefined && running.backends.has(name)) this.addedEarlier(backend, lines)
     else if (spare !== undefined) this.onSpare(backend, spare)
+    else if (this.isOutOfReach(backend)) return
     else this.placeNew(backend)
+  }
+
+  /**
+   * A stack that has slept since it came: no request can lead to its backend, so that HAProxy need not know it before the
+   * next load, or before there is a server in it.
+   */
+  private isOutOfReach({ section }: Backend): boolean {
+    const { routing, isWayIn } = this.inputs
+    return section.servers.length === 0 && routing.bound === undefined && !isWayIn(section.name)
   }
 
   private placeNew(backend: Backend): void {

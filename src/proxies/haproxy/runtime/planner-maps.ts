@@ -71,15 +71,19 @@ function requireUnused(map: string, { loaded, wanted, configs }: MapsInputs): vo
   throw new NeedsReload(`${basename(map)} has changed, and HAProxy does not know it`)
 }
 
+/** Tells whether a routing map of the files leads to a backend; the maps are read when that is asked first. */
+export function waysIn({ routing, wanted, read }: Pick<MapsInputs, 'routing' | 'wanted' | 'read'>) {
+  let values: ReadonlySet<string> | undefined
+  return (name: string): boolean => {
+    values ??= new Set([...routing.maps].flatMap((map) => [...read(map, wanted.get(map) ?? '').values()]))
+    return values.has(name)
+  }
+}
+
 /**
  * A backend under another name is found through a map alone.
  * @throws NeedsReload
  */
-export function requireWayIn(name: string, { routing, wanted, read }: MapsInputs): void {
-  for (const map of routing.maps) {
-    const text = wanted.get(map)
-    if (text === undefined) continue
-    for (const value of read(map, text).values()) if (value === name) return
-  }
-  throw new NeedsReload(`backend ${name} is new, and no map leads to it`)
+export function requireWayIn(name: string, isWayIn: (name: string) => boolean): void {
+  if (!isWayIn(name)) throw new NeedsReload(`backend ${name} is new, and no map leads to it`)
 }

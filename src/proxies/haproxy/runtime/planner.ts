@@ -4,7 +4,7 @@ import { createRoutingReader, type Environment, type Routing } from './image-rou
 import { createMapReader, MAP_LIMITS, type MapLimits } from './map-file.js'
 import { type Place, type Placing, placeBackends } from './planner-backends.js'
 import { createCertificatePlanner } from './planner-certificates.js'
-import { planMaps, requireWayIn } from './planner-maps.js'
+import { planMaps, requireWayIn, waysIn } from './planner-maps.js'
 import { areAsLoaded, planServers, type ServerSteps } from './planner-servers.js'
 import type { Section } from './sections.js'
 import { readServer, type ServerLine } from './sections-server.js'
@@ -78,7 +78,8 @@ class ChangePlanner {
     const wanted = this.layoutOf(inputs.wanted, files.configs)
     requireSameFrame(loaded, wanted)
     const routing = this.routingOf(loaded.frame)
-    const placing = placeBackends({ loaded, wanted, running, routing, spares })
+    const isWayIn = waysIn({ routing, wanted: inputs.wanted, read: this.mapOf })
+    const placing = placeBackends({ loaded, wanted, running, routing, spares, isWayIn })
     const servers = this.planAllServers(placing, inputs)
     const maps = this.planAllMaps(placing, routing, inputs)
     const certificates = this.planCertificates({ ...inputs, running: running.certificates })
@@ -117,7 +118,8 @@ class ChangePlanner {
     const { mapOf: read, limits } = this
     const isEmpty = emptiness(placing, running)
     const inputs = { ...files, loaded, wanted, running, routing, places: placing.used, read, limits, isEmpty }
-    for (const name of placing.used.keys()) if (!spares.used.has(name)) requireWayIn(name, inputs)
+    const isWayIn = waysIn(inputs)
+    for (const name of placing.used.keys()) if (!spares.used.has(name)) requireWayIn(name, isWayIn)
     return planMaps(inputs)
   }
 }
