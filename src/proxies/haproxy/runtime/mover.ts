@@ -8,6 +8,7 @@ import { isSupported } from '../supervisor-version.js'
 import { createExecutor } from './executor.js'
 import { createForesight } from './foresight.js'
 import type { FileRoles } from './image.js'
+import { type Asked, createKnownServers } from './known-servers.js'
 import { createMapLeftovers } from './map-leftovers.js'
 import { createChangePlanner } from './planner.js'
 import { actionOf, describeStep } from './planner-steps.js'
@@ -81,6 +82,8 @@ const TOLD_STEPS = 10
 
 /** How long after it was made a plan for staged files may be carried out. */
 const FORESIGHT_MS = 1000
+/** For how long changes go by what HAProxy was last seen to have; as long as passes are apart. */
+const KNOWN_MS = 10_000
 
 const REPLACED = 'somebody else has reloaded HAProxy'
 /** How often a change is made again that a reload took away. */
@@ -100,6 +103,7 @@ export function createMover(inputs: MoverInputs): Mover {
   })
   const questionsFor = createQuestions(inputs.env)
   const planChange = createChangePlanner({ env: inputs.env })
+  const knownServers = createKnownServers(clock, KNOWN_MS)
   const foresight = createForesight<Prepared>(clock, FORESIGHT_MS)
   /** What the worker has loaded. Of one that was just loaded only the process may be known, or nothing. */
   let base: { readonly image: ConfigImage; readonly worker: WorkerKey | undefined } | undefined
@@ -118,11 +122,15 @@ export function createMover(inputs: MoverInputs): Mover {
     return `there is no stats socket at ${inputs.socket}`
   }
 
-  async function prepare(target: Target, signal: AbortSignal): Promise<Prepared | Refusal> {
+  async function prepare(
+    target: Target,
+    signal: AbortSignal,
+    asked: Asked = 'everything',
+  ): Promise<Prepared | Refusal> {
     const problem = obstacle()
     if (problem !== undefined) return { unavailable: problem }
     try {
-      const prepared = await compare(target, signal)
+      const prepared = await compare(target, signal, asked)
       if (trouble !== undefined) log.info('what HAProxy has can be compared again')
       trouble = undefined
       return prepared
@@ -135,13 +143,21 @@ export function createMover(inputs: MoverInputs): Mover {
     }
   }
 
-  async function compare({ image, roles, onDisk }: Target, signal: AbortSignal): Promise<Prepared | Refusal> {
+  async function compare(
+    { image, roles, onDisk }: Target,
+    signal: AbortSignal,
+    asked: Asked,
+  ): Promise<Prepared | Refusal> {
     const worker = await readWorker(socket, signal)
     if (!isSupported(worker.version)) throw tooOld(worker)
     const known = await loadedBy(worker, onDisk)
     if ('reload' in known) return known
-    const running = await readRunning(socket, { ...questionsFor(known.image, roles), clock }, signal)
+    const servers = asked === 'everything' ? undefined : knownServers.recall()
+    const idling = executor.describe().map(({ backend }) => backend)
+    const questions = { ...questionsFor(known.image, roles), known: servers, clock }
+    const running = await readRunning(socket, questions, signal)
     if (!isSameWorker(running, worker)) return { reload: REPLACED }
+    knownServers.learn(running, servers ? 'what was touched' : 'everything', idling)
     const files = { loaded: known.image, wanted: image, running, files: roles, spares }
     const change = planChange({ ...files, leaving: new Set(leaving()) })
     if ('reload' in change.plan) return change.plan
@@ -154,7 +170,7 @@ export function createMover(inputs: MoverInputs): Mover {
   const ground = () => [base?.image, spares, leaving().join('\n')]
 
   async function plan(target: Target, signal: AbortSignal): Promise<MovePlan> {
-    const prepared = await prepare(target, signal)
+    const prepared = await prepare(target, signal, 'what was touched')
     if ('steps' in prepared && prepared.steps.length > 0) foresight.keep(target.image, ground(), prepared)
     return prepared
   }
@@ -179,6 +195,7 @@ export function createMover(inputs: MoverInputs): Mover {
 
   function loaded(image: ConfigImage, worker: WorkerKey | undefined): void {
     base = { image, worker }
+    knownServers.forget()
     spares = NOTHING_SINCE_LOAD
     lastChange = clock.elapsed()
   }
@@ -216,6 +233,7 @@ export function createMover(inputs: MoverInputs): Mover {
   async function perform(prepared: Prepared, signal: AbortSignal): Promise<'done' | 'lost' | Refusal> {
     const { steps, worker } = prepared
     if (steps.length === 0) return 'done'
+    knownServers.touch(steps)
     try {
       await executor.run(steps, signal, { worker, spares: namesFor(prepared) })
       return (await isReplaced(worker, signal)) ? 'lost' : 'done'

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../../lib/clock.js'
 import { HostlerError } from '../../../lib/errors.js'
+import type { Known } from './known-servers.js'
 import type { Reply, RuntimeSession, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
 import {
@@ -21,6 +22,8 @@ export interface ReadOptions {
   /** Paths as the configuration writes them. */
   readonly maps: readonly string[]
   readonly certificates?: CertificateQuestions | undefined
+  /** Servers that need not be asked for again as long as it is this worker. */
+  readonly known?: Known | undefined
   readonly clock?: Clock
 }
 
@@ -71,9 +74,13 @@ export interface WorkerActivity extends WorkerKey {
 export const SHOW_TRAFFIC = 'show stat -1 2 -1'
 
 async function readOnce(session: RuntimeSession, options: ReadOptions): Promise<Running> {
-  const { version, pid, startedAt } = parseInfo(await session.ask(ASK_INFO))
+  const worker = parseInfo(await session.ask(ASK_INFO))
+  const { version, pid, startedAt } = worker
   const backends = parseBackends(await session.ask('show backend'))
-  const servers = parseServersState(await session.ask('show servers state'))
+  const known = options.known && isSameWorker(options.known.worker, worker) ? options.known : undefined
+  const servers = known
+    ? await readTouched(session, known, backends)
+    : parseServersState(await session.ask('show servers state'))
   const maps = new Map<string, ReadonlyMap<string, string>>()
   for (const path of options.maps) maps.set(path, parseMap(await session.ask(commandLine('show', 'map', path))))
   const certificates = options.certificates && (await readCertificates(session, options.certificates))
@@ -86,6 +93,15 @@ async function readOnce(session: RuntimeSession, options: ReadOptions): Promise<
     maps,
     ...(certificates && { certificates }),
   }
+}
+
+async function readTouched(session: RuntimeSession, { servers, touched }: Known, backends: ReadonlySet<string>) {
+  const all = new Map(servers)
+  for (const backend of touched) all.delete(backend)
+  const asked = [...touched].filter((backend) => backends.has(backend))
+  const replies = await session.askAll(asked.map((backend) => commandLine('show', 'servers', 'state', backend)))
+  for (const reply of replies) for (const [backend, found] of parseServersState(reply)) all.set(backend, found)
+  return all
 }
 
 async function readCertificates(
