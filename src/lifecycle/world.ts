@@ -19,7 +19,7 @@ export interface World {
 export type Phase =
   /** Nothing of it runs; a request starts it. */
   | 'asleep'
-  /** It is being started, or has been by somebody else and is not ready. */
+  /** It is being started, or something of it runs and it is not ready, whoever started it. */
   | 'waking'
   | 'awake'
   /** Its routes lead to the public port already; its containers run until they have finished what they have. */
@@ -35,6 +35,8 @@ export interface GroupState {
   /** What has been done and is under way, for people who wait. */
   readonly steps: readonly WakeStep[]
   readonly failure?: WakeFailure
+  /** A container that ends within seconds, again and again, whoever starts it. */
+  readonly crashing?: { readonly service: string; readonly times: number }
   /** The last start that ended well: when, and how long it took. */
   readonly lastWake?: { readonly at: number; readonly ms: number }
 }
@@ -59,7 +61,8 @@ export interface WakeFailure {
 export interface Waker {
   /**
    * Starts what a group needs, once however many ask, and resolves when every backend of it is ready (at once when it is).
-   * @throws HostlerError `WAKE_FAILED` with the reason, at once while its breaker is open; `WAKE_TIMEOUT`; `NO_SUCH_GROUP`
+   * @throws HostlerError `WAKE_FAILED` with the reason, at once while its breaker is open; `WAKE_TIMEOUT`; `NO_SUCH_GROUP`;
+   *   `STOPPING`. Their messages are fit for everybody.
    */
   wake(group: string): Promise<void>
   state(group: string): GroupState | undefined
@@ -71,16 +74,26 @@ export interface Waker {
 /** Puts groups to sleep. */
 export interface Sleeper {
   /**
-   * Routes to the public port, in force; waits for requests under way; stops, pauses or removes in reverse order.
-   * A wake that comes meanwhile cancels it. @returns what became of it
+   * Routes to the public port, in force; waits for requests under way; stops, pauses or removes in reverse order. With
+   * `max-age` only those containers that are past theirs, which are removed.
+   *
+   * `cancelled`: a wake came meanwhile (with `max-age` it waits instead), or it turned out to be in use. `refused`: it is
+   * being woken, others that are awake need it, or a container could not be stopped.
    */
   sleep(group: string, why: SleepReason): Promise<'asleep' | 'cancelled' | 'refused'>
-  /**
-   * Removes these containers of a group, by their keys, in the same order: no request meets one that is going. Whatever
-   * their `on-idle` says; the others of the group go on. No wake cancels it. @returns what became of it
-   */
-  remove(group: string, keys: readonly string[], why: SleepReason): Promise<'removed' | 'refused'>
   stop(): Promise<void>
 }
 
 export type SleepReason = 'idle' | 'max-age' | 'asked'
+
+/** What became of a wake or a sleep, for metrics. */
+export type LifecycleEvent =
+  | { readonly what: 'woken'; readonly group: string; readonly ms: number }
+  | { readonly what: 'wake-failed'; readonly group: string; readonly code: string; readonly ms: number }
+  | {
+      readonly what: 'slept'
+      readonly group: string
+      readonly why: SleepReason
+      readonly result: 'asleep' | 'cancelled' | 'refused'
+      readonly ms: number
+    }

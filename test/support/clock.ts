@@ -17,6 +17,7 @@ export function createFakeClock(startMs = 1_000_000): FakeClock {
     sleepers: () => asleep.size,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason)
         const entry = { until: now + ms, wake: () => resolve() }
         asleep.add(entry)
         signal?.addEventListener('abort', () => {
