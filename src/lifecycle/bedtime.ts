@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.js'
 import type { Logger } from '../lib/logger.js'
+import { linkedSignal } from '../lib/turns.js'
 import { printable } from '../model/label-values.js'
 import type { Backend } from '../model/plan.js'
 import { type Runtime, RuntimeError } from '../runtimes/runtime.js'
@@ -35,6 +36,8 @@ export interface Bed {
   readonly group: string
   readonly why: SleepReason
   readonly targets: readonly SleepTarget[]
+  /** They go for good, whatever comes: nobody is asked whether they are in use. */
+  readonly isRemoval: boolean
   /** Whether it must stay up after all: somebody has come to need it. */
   readonly isNeeded: () => boolean
 }
@@ -73,9 +76,9 @@ export class Bedtime {
     this.done = this.#run()
   }
 
-  /** Stops nothing more. What has been asked to stop does so first. */
+  /** Stops nothing more, unless it is a removal. What has been asked to stop does so first. */
   turnBack(): void {
-    this.#turnBack.abort(new Error('it is needed'))
+    if (!this.bed.isRemoval) this.#turnBack.abort(new Error('it is needed'))
   }
 
   async #run(): Promise<SleepResult> {
@@ -107,10 +110,11 @@ export class Bedtime {
 
   /** @returns why nothing is to be stopped */
   async #drained(leaving: readonly Backend[]): Promise<SleepResult | undefined> {
-    const signal = AbortSignal.any([this.#turnBack.signal, this.#life])
     try {
-      if (!(await this.#isInForce(signal))) return 'refused'
-      return leaving.length === 0 ? undefined : await this.#quiet(leaving, signal)
+      return await linkedSignal([this.#turnBack.signal, this.#life], async (signal) => {
+        if (!(await this.#isInForce(signal))) return 'refused'
+        return leaving.length === 0 ? undefined : this.#quiet(leaving, signal)
+      })
     } catch (err) {
       if (!this.#isOff()) throw err
       return 'cancelled'
@@ -133,7 +137,8 @@ export class Bedtime {
 
   async #quiet(leaving: readonly Backend[], signal: AbortSignal): Promise<SleepResult | undefined> {
     const { clock, drainMs, log } = this.#inputs
-    const { group, why } = this.bed
+    const { group, why, isRemoval } = this.bed
+    const isGentle = why === 'idle' && !isRemoval
     const endsAt = clock.elapsed() + drainMs
     for (let pauseMs = FIRST_COUNT_MS; ; pauseMs = Math.min(pauseMs * 2, LAST_COUNT_MS)) {
       const open = await this.#count(leaving, signal)
@@ -142,9 +147,9 @@ export class Bedtime {
       if (leftMs <= 0) {
         const sessions = open ?? 'unknown'
         // It was idle a moment ago, and is not: nobody's connection is cut for that.
-        if (why === 'idle') log.info({ group, sessions }, 'it stays awake: it is in use')
+        if (isGentle) log.info({ group, sessions }, 'it stays awake: it is in use')
         else log.warn({ group, sessions, why }, 'not everybody has finished in time; it is stopped all the same')
-        return why === 'idle' ? (open === undefined ? 'refused' : 'cancelled') : undefined
+        return isGentle ? (open === undefined ? 'refused' : 'cancelled') : undefined
       }
       await clock.sleep(Math.min(pauseMs, leftMs), signal)
     }

@@ -42,8 +42,9 @@ export function createGroupStates(inputs: GroupStatesInputs): GroupStates {
 
   function phaseOf(group: string): Phase {
     if (inputs.isWaking(group)) return 'waking'
-    if (inputs.isFallingAsleep(group)) return 'falling-asleep'
+    // Others may serve on while some of it are removed.
     if (inputs.views.isReady(group)) return 'awake'
+    if (inputs.isFallingAsleep(group)) return 'falling-asleep'
     if (inputs.failure(group)) return 'failed'
     return inputs.views.isUp(group) ? 'waking' : 'asleep'
   }

@@ -1,6 +1,7 @@
 import type { Group, GroupMember } from '../model/groups.js'
 import { isLive } from '../model/instance.js'
 import type { Backend, Plan } from '../model/plan.js'
+import { needsOf } from './needs.js'
 import type { World } from './world.js'
 
 /** What facts and plan say of a group. */
@@ -13,8 +14,8 @@ export interface GroupViews {
   isUp(group: string): boolean
   /** Nothing of it is on its way, up or down. */
   isSettled(group: string): boolean
-  /** Other groups that run and cannot do without it. One that it needs as much itself is none. */
-  needers(group: string): string[]
+  /** Another group that runs cannot do without it; one that it needs as much itself does not count. */
+  isNeeded(group: string): boolean
 }
 
 export function createGroupViews(world: Pick<World, 'plan' | 'groups'>): GroupViews {
@@ -42,10 +43,11 @@ export function createGroupViews(world: Pick<World, 'plan' | 'groups'>): GroupVi
       return expected.length > 0 && expected.every(({ instance }) => isLive(instance))
     },
     isSettled: (name) => members(name).every(isSettled),
-    needers(name) {
-      const groups = world.groups()?.byName ?? new Map<string, Group>()
-      const needed = needsOf(groups, name)
-      return [...neededBy(groups, name)].filter((other) => !needed.has(other) && isUp(other))
+    isNeeded(name) {
+      const groups = world.groups()
+      if (!groups) return false
+      const awake = new Set([...groups.byName.keys()].filter(isUp))
+      return needsOf(groups, awake).neededBy.has(name)
     },
   }
 }
@@ -67,7 +69,7 @@ const isSettled = ({ instance: { state, health } }: GroupMember): boolean =>
   state === 'stopped' || state === 'paused' || (state === 'running' && health !== 'starting')
 
 /** Every group that this one needs, be it by way of others. */
-export function needsOf(groups: ReadonlyMap<string, Group>, name: string): Set<string> {
+export function whatItNeeds(groups: ReadonlyMap<string, Group>, name: string): Set<string> {
   const found = new Set([name])
   for (const one of found) for (const other of groups.get(one)?.needs ?? []) found.add(other)
   found.delete(name)
@@ -75,7 +77,7 @@ export function needsOf(groups: ReadonlyMap<string, Group>, name: string): Set<s
 }
 
 /** Every group that needs this one, be it by way of others. */
-export function neededBy(groups: ReadonlyMap<string, Group>, name: string): Set<string> {
+export function whoNeeds(groups: ReadonlyMap<string, Group>, name: string): Set<string> {
   const found = new Set([name])
   for (const wanted of found) {
     for (const { name: other, needs } of groups.values()) if (needs.includes(wanted)) found.add(other)

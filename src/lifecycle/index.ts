@@ -98,7 +98,7 @@ export function createLifecycle(inputs: LifecycleInputs): Lifecycle {
     reconciler,
     world,
     waker: { wake: wakes.wake, state: states.state, follow: states.follow, stop: wakes.stop },
-    sleeper: { sleep: sleeps.sleep, stop: sleeps.stop },
+    sleeper: { sleep: sleeps.sleep, remove: sleeps.remove, stop: sleeps.stop },
     async stop() {
       unfollow()
       lookout.stop()

@@ -61,14 +61,18 @@ export function createLookout({
   return {
     until,
     async within(ms, condition, signal) {
+      signal.throwIfAborted()
+      // Linked by hand: `AbortSignal.any` leaves a trace on a signal that may live as long as we do.
       const enough = new AbortController()
-      const ending = AbortSignal.any([signal, enough.signal])
-      const found = until(condition, ending).then(() => true)
+      const leave = () => enough.abort(signal.reason)
+      signal.addEventListener('abort', leave)
+      const found = until(condition, enough.signal).then(() => true)
+      found.catch(() => undefined)
       try {
-        return await Promise.race([found, clock.sleep(ms, ending).then(() => false)])
+        return await Promise.race([found, clock.sleep(ms, enough.signal).then(() => false)])
       } finally {
+        signal.removeEventListener('abort', leave)
         enough.abort()
-        found.catch(() => undefined)
       }
     },
     first: (look) => void before.push(look),

@@ -7,7 +7,7 @@ import type { WishReader } from '../model/reader.js'
 import type { Breaker } from './breaker.js'
 import { CRASH_LOOP } from './bring-up.js'
 import { createComings } from './comings.js'
-import { neededBy } from './group-views.js'
+import { whoNeeds } from './group-views.js'
 import type { GroupState, World } from './world.js'
 
 /** Draws conclusions from what containers do by themselves, or for somebody else. */
@@ -44,7 +44,7 @@ export function createObserver({ world, read, breaker, clock, log, ...inputs }: 
     if (comings.crashes(key) > 0) return
     const group = groupOf(instance)
     const groups = world.groups()?.byName ?? new Map<string, Group>()
-    for (const one of [group, ...neededBy(groups, group)]) breaker.reset(one)
+    for (const one of [group, ...whoNeeds(groups, group)]) breaker.reset(one)
   }
 
   function crashed(instance: Instance, times: number): void {

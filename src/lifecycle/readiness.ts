@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.js'
-import { createSlots } from '../lib/slots.js'
+import { createLimit } from '../lib/limit.js'
 import type { Probe, ProbeTarget } from './probe.js'
 
 /** Finds out when a container answers. */
@@ -18,13 +18,13 @@ export interface ReadinessInputs {
 }
 
 export function createReadiness({ probe, timeoutMs, clock }: ReadinessInputs): Readiness {
-  const slots = createSlots(MAX_PROBES)
+  const limited = createLimit(MAX_PROBES)
   let waiting = 0
 
   async function answers(target: ProbeTarget, began: number, signal: AbortSignal): Promise<void> {
     for (;;) {
       const waitedMs = clock.elapsed() - began
-      if (await slots.take(() => probe(target, patienceMs(target, waitedMs), signal), signal)) return
+      if (await limited(() => probe(target, patienceMs(target, waitedMs), signal))) return
       await clock.sleep(pauseMs(clock.elapsed() - began, waiting), signal)
     }
   }

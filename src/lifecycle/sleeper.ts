@@ -1,9 +1,10 @@
 import { HostlerError } from '../lib/errors.js'
+import type { Group, Groups } from '../model/groups.js'
 import { printable } from '../model/label-values.js'
 import { type Bed, Bedtime, type BedtimeInputs, type SleepResult } from './bedtime.js'
 import type { Breaker } from './breaker.js'
-import { whoSleeps } from './who-sleeps.js'
-import type { LifecycleEvent, Sleeper, SleepReason } from './world.js'
+import { whoIsRemoved, whoSleeps } from './who-sleeps.js'
+import type { LifecycleEvent, Sleeper } from './world.js'
 
 /** Puts groups to sleep, one way at a time for each. */
 export interface Sleeps extends Sleeper {
@@ -28,34 +29,30 @@ export function createSleeps(inputs: SleepsInputs): Sleeps {
   const bedtimes = new Map<string, Bedtime>()
   const life = new AbortController()
 
-  /** @returns what goes to sleep, or what there is to say at once */
-  function prepared(group: string, why: SleepReason): Bed | SleepResult {
+  function find(name: string): { readonly group: Group; readonly groups: Groups } {
     const groups = world.groups()
-    const found = groups?.byName.get(group)
-    if (!groups || !found)
-      throw new HostlerError('NO_SUCH_GROUP', `nothing is called ${printable(group)}, or it is not known yet`)
-    const isNeeded = () => inputs.isBusy(group) || views.needers(group).length > 0
-    if (isNeeded()) return 'refused'
-    const targets = whoSleeps(found, groups, why, clock.now())
-    const isOutOfReach = targets.some(({ member }) => world.runtime(member.instance.source) === undefined)
-    if (isOutOfReach) return 'refused'
-    if (targets.length > 0) return { group, why, targets, isNeeded }
-    return views.isUp(group) ? 'refused' : 'asleep'
+    const group = groups?.byName.get(name)
+    if (groups && group) return { group, groups }
+    throw new HostlerError('NO_SUCH_GROUP', `nothing is called ${printable(name)}, or it is not known yet`)
   }
 
-  async function putToBed(bed: Bed): Promise<SleepResult> {
-    const { group, why } = bed
+  const isNeeded = (group: string) => inputs.isBusy(group) || views.isNeeded(group)
+
+  async function putToBed(wanted: Omit<Bed, 'isNeeded'>): Promise<SleepResult> {
+    const { group, why, targets, isRemoval } = wanted
+    if (targets.some(({ member }) => world.runtime(member.instance.source) === undefined)) return 'refused'
     const began = clock.elapsed()
-    const bedtime = new Bedtime(bed, inputs, life.signal)
+    const bedtime = new Bedtime({ ...wanted, isNeeded: () => isNeeded(group) }, inputs, life.signal)
     bedtimes.set(group, bedtime)
     told(group)
     try {
-      const result = await bedtime.done
+      const outcome = await bedtime.done
+      const result = outcome === 'asleep' && isRemoval ? 'removed' : outcome
       const ms = clock.elapsed() - began
       log.info({ group, why, result, ms: Math.round(ms) }, SAID[result])
       inputs.record({ what: 'slept', group, why, result, ms })
       if (result === 'asleep') breaker.calm(group)
-      return result
+      return outcome
     } finally {
       bedtimes.delete(group)
       told(group)
@@ -66,16 +63,25 @@ export function createSleeps(inputs: SleepsInputs): Sleeps {
     isFallingAsleep: (group) => bedtimes.has(group),
     async interrupt(group) {
       const bedtime = bedtimes.get(group)
-      // What is too old goes, however much it is used.
-      if (bedtime && bedtime.bed.why !== 'max-age') bedtime.turnBack()
+      bedtime?.turnBack()
       await bedtime?.done.catch(() => undefined)
     },
-    async sleep(group, why) {
-      if (life.signal.aborted) return 'refused'
-      const current = bedtimes.get(group)
-      if (current) return current.done
-      const bed = prepared(group, why)
-      return typeof bed === 'string' ? bed : putToBed(bed)
+    async sleep(name, why) {
+      const current = bedtimes.get(name)
+      if (current) return current.bed.isRemoval ? 'refused' : current.done
+      const { group, groups } = find(name)
+      if (life.signal.aborted || isNeeded(name)) return 'refused'
+      const targets = whoSleeps(group, groups)
+      if (targets.length === 0) return views.isUp(name) ? 'refused' : 'asleep'
+      return putToBed({ group: name, why, targets, isRemoval: false })
+    },
+    async remove(name, keys, why) {
+      const { group, groups } = find(name)
+      if (life.signal.aborted || bedtimes.has(name) || isNeeded(name)) return 'refused'
+      const targets = whoIsRemoved(group, groups, keys)
+      if (targets.length === 0) return 'refused'
+      const result = await putToBed({ group: name, why, targets, isRemoval: true })
+      return result === 'asleep' ? 'removed' : 'refused'
     },
     async stop() {
       life.abort(new HostlerError('STOPPING', 'Hostler is being stopped'))
@@ -84,7 +90,8 @@ export function createSleeps(inputs: SleepsInputs): Sleeps {
   }
 }
 
-const SAID: Readonly<Record<SleepResult, string>> = {
+const SAID: Readonly<Record<SleepResult | 'removed', string>> = {
+  removed: 'containers of a group are removed',
   asleep: 'a group is asleep',
   cancelled: 'a group stays awake',
   refused: 'a group could not be put to sleep',

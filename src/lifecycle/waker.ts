@@ -5,7 +5,7 @@ import type { Group } from '../model/groups.js'
 import { printable } from '../model/label-values.js'
 import { Awakening, type AwakeningInputs, type Trip } from './awakening.js'
 import type { Breaker } from './breaker.js'
-import { type GroupViews, needsOf } from './group-views.js'
+import { type GroupViews, whatItNeeds } from './group-views.js'
 import type { Lookout } from './lookout.js'
 import { StartFailure } from './start-failure.js'
 import type { LifecycleEvent, WakeFailure, WakeStep, World } from './world.js'
@@ -120,7 +120,7 @@ export function createWakes(inputs: WakesInputs): Wakes {
     const groups = world.groups()?.byName ?? new Map<string, Group>()
     const own = breaker.open(name)
     if (own) return own
-    for (const other of needsOf(groups, name)) {
+    for (const other of whatItNeeds(groups, name)) {
       const failure = views.isReady(other) ? undefined : breaker.open(other)
       if (failure) return failure
     }

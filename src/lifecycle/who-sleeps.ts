@@ -1,7 +1,6 @@
 import type { Group, GroupMember, Groups } from '../model/groups.js'
 import type { OnIdle } from '../model/wishes.js'
 import { isRunning } from './group-views.js'
-import type { SleepReason } from './world.js'
 
 /** A container that is to be put to sleep, and how. */
 export interface SleepTarget {
@@ -12,14 +11,22 @@ export interface SleepTarget {
   readonly after: readonly string[]
 }
 
-/**
- * Which containers of a group go to sleep: those that may be woken again, or with `max-age` those that are past theirs. What
- * somebody depends on who stays up stays up as well.
- * @param now milliseconds since the epoch
- */
-export function whoSleeps(group: Group, groups: Groups, why: SleepReason, now: number): SleepTarget[] {
+/** Those of a group that may be woken again. */
+export const whoSleeps = (group: Group, groups: Groups): SleepTarget[] => targetsOf(group, groups, wayToSleep)
+
+/** Those of a group that are named. */
+export const whoIsRemoved = (group: Group, groups: Groups, keys: readonly string[]): SleepTarget[] =>
+  targetsOf(group, groups, ({ key }) => (keys.includes(key) ? 'remove' : undefined))
+
+function wayToSleep(member: GroupMember): OnIdle | undefined {
+  const { wake, onIdle } = member.wishes.lifecycle
+  return wake && (isRunning(member) || onIdle === 'remove') ? onIdle : undefined
+}
+
+/** What somebody depends on who stays up stays up as well. */
+function targetsOf(group: Group, groups: Groups, wayOf: (member: GroupMember) => OnIdle | undefined): SleepTarget[] {
   const wanted = group.members.flatMap((member) => {
-    const how = wayOf(member, why, now)
+    const how = wayOf(member)
     return how ? [{ member, how }] : []
   })
   const goes = new Set(wanted.map(({ member }) => member.key))
@@ -37,17 +44,6 @@ export function whoSleeps(group: Group, groups: Groups, why: SleepReason, now: n
       ...{ key: member.key, member, how },
       after: (dependents.get(member.key) ?? []).flatMap(({ key }) => (goes.has(key) ? [key] : [])),
     }))
-}
-
-function wayOf(member: GroupMember, why: SleepReason, now: number): OnIdle | undefined {
-  const { instance, wishes } = member
-  const { wake, onIdle, maxAgeMs } = wishes.lifecycle
-  if (why === 'max-age') {
-    const isOld = maxAgeMs !== undefined && instance.createdAt > 0 && now - instance.createdAt >= maxAgeMs
-    return isOld ? 'remove' : undefined
-  }
-  if (!wake) return undefined
-  return isRunning(member) || onIdle === 'remove' ? onIdle : undefined
 }
 
 /** Who is in want of a container while it runs; one that waited for the end of a job is not. */

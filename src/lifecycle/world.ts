@@ -74,13 +74,20 @@ export interface Waker {
 /** Puts groups to sleep. */
 export interface Sleeper {
   /**
-   * Routes to the public port, in force; waits for requests under way; stops, pauses or removes in reverse order. With
-   * `max-age` only those containers that are past theirs, which are removed.
+   * Routes to the public port, in force; waits for requests under way; stops, pauses or removes in reverse order what may be
+   * woken again.
    *
-   * `cancelled`: a wake came meanwhile (with `max-age` it waits instead), or it turned out to be in use. `refused`: it is
-   * being woken, others that are awake need it, or a container could not be stopped.
+   * `cancelled`: a wake came meanwhile, or what was idle turned out to be in use. `refused`: it is being woken, others that
+   * are awake need it, a proxy does not take the plan, or a container could not be stopped. @throws HostlerError
+   * `NO_SUCH_GROUP`
    */
   sleep(group: string, why: SleepReason): Promise<'asleep' | 'cancelled' | 'refused'>
+  /**
+   * Removes these containers of a group, by their keys, in the same order: no request meets one that is going. Whatever
+   * their `on-idle` says; the others of the group go on, and what they depend on stays. No wake cancels it: it waits.
+   * @returns what became of it
+   */
+  remove(group: string, keys: readonly string[], why: SleepReason): Promise<'removed' | 'refused'>
   stop(): Promise<void>
 }
 
@@ -94,6 +101,6 @@ export type LifecycleEvent =
       readonly what: 'slept'
       readonly group: string
       readonly why: SleepReason
-      readonly result: 'asleep' | 'cancelled' | 'refused'
+      readonly result: 'asleep' | 'removed' | 'cancelled' | 'refused'
       readonly ms: number
     }

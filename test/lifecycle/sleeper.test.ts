@@ -191,14 +191,12 @@ describe('a wake that comes meanwhile', () => {
   })
 
   test('does not save what is too old: it waits for its end, and there is nothing left to wake', async () => {
-    const town = await townOf((engine) =>
-      engine.add('web', { ...web, 'max-age': '1m' }, { stopMs: 1000, createdAt: 1000 }),
-    )
-    const sleep = noting(town.sleeper.sleep('web', 'max-age'))
+    const town = await townOf((engine) => engine.add('web', web, { stopMs: 1000 }))
+    const sleep = noting(town.sleeper.remove('web', ['test web'], 'max-age'))
     await town.advance(500)
     const wake = noting(town.waker.wake('web'))
     await town.advance(1000)
-    expect([sleep.how, wake.how, acts(town)]).toEqual(['asleep', 'NO_SUCH_GROUP', ['remove web']])
+    expect([sleep.how, wake.how, acts(town)]).toEqual(['removed', 'NO_SUCH_GROUP', ['remove web']])
   })
 })
 
@@ -274,17 +272,62 @@ describe('what may not be put to sleep', () => {
   })
 })
 
-describe('too old', () => {
-  test('is removed, and only that', async () => {
+describe('removing', () => {
+  const stack = (engine: Town['engine']) => {
+    engine.add('a', { ...web, stack: 's', service: 'web', wake: 'false' }, { stopMs: 1000 })
+    engine.add('b', { ...web, stack: 's', service: 'web' })
+    engine.add('other', { ...web, stack: 's', service: 'other', host: 'other.test' })
+  }
+
+  test('takes the named ones, whatever may be woken, and nobody else notices', async () => {
+    const town = await townOf(stack)
+    town.sessions.set('a', 1)
+    town.sessions.set('b', 9)
+    const removal = noting(town.sleeper.remove('s', ['test a', 'test nobody'], 'max-age'))
+    await town.advance(500)
+    expect([serversOf(town), acts(town), town.waker.state('s')?.phase]).toEqual([['b', 'other'], [], 'awake'])
+    await town.waker.wake('s')
+    town.sessions.set('a', 0)
+    await town.advance(3000)
+    expect([removal.how, acts(town)]).toEqual(['removed', ['remove a']])
+    expect(town.events).toMatchObject([{ what: 'slept', why: 'max-age', result: 'removed' }])
+  })
+
+  test('does not wait longer than it may for those who have not finished, though it was idle', async () => {
+    const town = await townOf(stack, { drainMs: 2000 })
+    town.sessions.set('a', 1)
+    const removal = noting(town.sleeper.remove('s', ['test a'], 'idle'))
+    await town.advance(3500)
+    expect([removal.how, acts(town)]).toEqual(['removed', ['remove a']])
+  })
+
+  test('goes in order, and leaves what others depend on who stay', async () => {
     const town = await townOf((engine) => {
-      engine.add('old', { ...web, stack: 's', service: 'a', 'max-age': '5m', wake: 'false' }, { createdAt: 600_000 })
-      engine.add('young', { ...web, stack: 's', service: 'b', host: 'b.test', 'max-age': '5m' }, { createdAt: 900_000 })
-      engine.add('any', { ...web, stack: 's', service: 'c', host: 'c.test' }, { createdAt: 1 })
+      engine.add('web', service('web', 'api:service_started:true', { port: '80' }), { stopMs: 500 })
+      engine.add('api', service('api', 'db:service_started:true'))
+      engine.add('tools', service('tools', 'db:service_started:true', { wake: 'false' }))
+      engine.add('db', service('db'))
     })
-    const sleep = noting(town.sleeper.sleep('s', 'max-age'))
-    await town.advance(200)
-    expect([sleep.how, acts(town)]).toEqual(['asleep', ['remove old']])
-    expect(serversOf(town)).toEqual(['any', 'young'])
+    const removal = noting(town.sleeper.remove('shop', ['test db', 'test api', 'test web'], 'max-age'))
+    await town.advance(1000)
+    expect([removal.how, acts(town)]).toEqual(['removed', ['remove web', 'remove api']])
+    expect(await town.sleeper.remove('shop', ['test db'], 'max-age')).toBe('refused')
+  })
+
+  test('and falling asleep keep out of each other’s way', async () => {
+    const town = await townOf(stack)
+    town.sessions.set('a', 1)
+    town.sessions.set('b', 1)
+    const removal = noting(town.sleeper.remove('s', ['test a'], 'max-age'))
+    expect(await town.sleeper.sleep('s', 'idle')).toBe('refused')
+    town.sessions.set('a', 0)
+    await town.advance(3000)
+    expect(removal.how).toBe('removed')
+    const sleep = noting(town.sleeper.sleep('s', 'idle'))
+    expect(await town.sleeper.remove('s', ['test b'], 'max-age')).toBe('refused')
+    town.sessions.set('b', 0)
+    await town.advance(3000)
+    expect(sleep.how).toBe('asleep')
   })
 })
 
@@ -353,11 +396,10 @@ describe('trouble', () => {
   })
 
   test('one that nothing here can stop is left alone', async () => {
-    const town = await townOf((engine) => engine.add('web', { ...web, 'max-age': '1m' }, { createdAt: 1000 }))
+    const town = await townOf((engine) => engine.add('web', web))
     Object.assign(town.world, { runtime: () => undefined })
-    const sleep = noting(town.sleeper.sleep('web', 'max-age'))
-    await town.advance(2000)
-    expect([sleep.how, acts(town)]).toEqual(['refused', []])
+    expect(await town.sleeper.remove('web', ['test web'], 'max-age')).toBe('refused')
+    expect([acts(town), serversOf(town)]).toEqual([[], ['web']])
   })
 })
 
