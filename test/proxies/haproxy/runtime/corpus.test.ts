@@ -66,7 +66,8 @@ describe('recorded replies, cut at any byte', () => {
       if (code !== 'HAPROXY_SOCKET_CLOSED') throw new Error(`${JSON.stringify(beginning)} gives ${code}`)
     }
     expect(beginnings.size).toBeGreaterThan(5000)
-  })
+    // A connection for each: seconds, on a machine that does nothing else.
+  }, 180_000)
 
   test('are whole when the rest comes later', async () => {
     const raws = [...new Set(replies.filter(({ kind }) => !dumps.has(kind)).map(({ raw }) => raw))]

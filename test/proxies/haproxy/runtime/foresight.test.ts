@@ -12,7 +12,9 @@ import { startUpstream, type Upstream } from '../../../support/upstreams.js'
 const signal = new AbortController().signal
 const EVERYTHING = 'show servers state'
 
-describeHaproxys([], 'what was planned for staged files', ({ bin }) => {
+describeHaproxys([], 'what was planned for staged files', ({ bin, atLeast }) => {
+  /** For a stack: its backend where HAProxy can add one, a server, a map entry. */
+  const count = atLeast(3, 4) ? 3 : 2
   let rig: DriverRig
   let app: Upstream
   let relay: SocketRelay
@@ -50,9 +52,9 @@ describeHaproxys([], 'what was planned for staged files', ({ bin }) => {
 
   test('is done when they are in place, and HAProxy is not asked for everything again', async () => {
     const before = relay.count(EVERYTHING)
-    expect(await mover.plan(await target('one', 'two'), signal)).toMatchObject({ steps: { length: 2 } })
+    expect(await mover.plan(await target('one', 'two'), signal)).toMatchObject({ steps: { length: count } })
     expect(relay.count(EVERYTHING)).toBe(before + 1)
-    expect(await mover.move(await target('one', 'two'), signal)).toMatchObject({ steps: { count: 2 } })
+    expect(await mover.move(await target('one', 'two'), signal)).toMatchObject({ steps: { count } })
     expect(relay.count(EVERYTHING)).toBe(before + 1)
     expect(await status('two')).toBe(200)
   })
@@ -67,7 +69,7 @@ describeHaproxys([], 'what was planned for staged files', ({ bin }) => {
 
   test('is not done to other files', async () => {
     await mover.plan(await target('one', 'two'), signal)
-    expect(await mover.move(await target('one', 'three'), signal)).toMatchObject({ steps: { count: 2 } })
+    expect(await mover.move(await target('one', 'three'), signal)).toMatchObject({ steps: { count } })
     expect([await status('two'), await status('three')]).toEqual([503, 200])
   })
 
@@ -75,7 +77,7 @@ describeHaproxys([], 'what was planned for staged files', ({ bin }) => {
     await mover.plan(await target('one', 'two'), signal)
     const before = relay.count(EVERYTHING)
     await clock.pass(1001)
-    expect(await mover.move(await target('one', 'two'), signal)).toMatchObject({ steps: { count: 2 } })
+    expect(await mover.move(await target('one', 'two'), signal)).toMatchObject({ steps: { count } })
     expect(relay.count(EVERYTHING)).toBe(before + 1)
   })
 
@@ -84,7 +86,7 @@ describeHaproxys([], 'what was planned for staged files', ({ bin }) => {
     const planned = await target('one', 'two', 'three')
     await mover.plan(planned, signal)
     await mover.move(await target('one', 'two'), signal)
-    expect(await mover.move(planned, signal)).toMatchObject({ steps: { count: 2 } })
+    expect(await mover.move(planned, signal)).toMatchObject({ steps: { count } })
     expect([await status('two'), await status('three')]).toEqual([200, 200])
   })
 
