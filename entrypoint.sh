@@ -5,6 +5,8 @@ set -eu
 case "${1:-run} ${2:-}" in
   # HAProxy's own flags have one dash, Hostler's have two: `haproxy -v` asks the program.
   'haproxy -'[!-]*) exec "$@" ;;
+  # The system's own sleep takes a time, Hostler's a name.
+  'sleep '[0-9]* | 'sleep infinity') exec "$@" ;;
   'run '* | 'generate '* | 'generate-maps '* | 'haproxy '* | 'render '* | 'check '* | 'status '* | 'plan '* | \
     'wake '* | 'sleep '* | 'password '* | 'config '* | 'help '* | -*) ;;
   *) exec "$@" ;;

@@ -16,6 +16,7 @@ export const SERVERS = {
   debootstrap: { program: 'debootstrap', package: 'debootstrap' },
   chromium: { program: 'chromium', package: 'chromium' },
   openssl: { program: 'openssl', package: 'openssl' },
+  curl: { program: 'curl', package: 'curl' },
 }
 
 /** What only the benchmarks need, in the same form. */

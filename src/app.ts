@@ -1,33 +1,33 @@
 import { resolve } from 'node:path'
+import { metadataFor } from './app/metadata.js'
+import { controlRoutes, openPrivatePort, type Told } from './app/private-port.js'
+import { createSleepAndWake, type SleepAndWake } from './app/sleep-and-wake.js'
 import { labelRulesOf } from './config/label-rules.js'
 import type { Settings } from './config/schema.js'
-import type { PrivateServer } from './http/private-server.js'
+import { createMetrics, type Metrics } from './http/metrics.js'
 import type { Clock } from './lib/clock.js'
 import type { Logger } from './lib/logger.js'
 import { createPlanner } from './model/planner.js'
+import { createWishReader } from './model/reader.js'
 import { createProxies } from './proxies/index.js'
-import type { MetadataValues, Proxy } from './proxies/proxy.js'
+import type { Proxy } from './proxies/proxy.js'
 import type { Publisher } from './publish/files.js'
 import { createPublisher } from './publish/publisher.js'
 import { createFactCache } from './reconcile/fact-cache.js'
 import { createLane, type Lane, type RoundOutcome } from './reconcile/lane.js'
 import type { StatePreview } from './reconcile/preview.js'
-import { createReconciler, type Reconciler } from './reconcile/reconciler.js'
+import { createReconciler, type FactGate, type Reconciler } from './reconcile/reconciler.js'
 import type { SourceState, State } from './reconcile/state.js'
 import { watchPaths } from './reconcile/watch.js'
-import { runtimeNames } from './runtimes/index.js'
+import { createRuntimes } from './runtimes/index.js'
 import { createSources } from './sources/index.js'
-import { createMetadataLookups } from './sources/rancher-metadata/lookups.js'
 import { VERSION } from './version.js'
 
-export interface App {
+export interface App extends Told {
   /** Starts everything; resolves when it follows its sources. @throws HostlerError; whatever was started is stopped again. */
   start(): Promise<void>
   /** Stops in reverse order; the proxy finishes what it has. */
   stop(): Promise<void>
-  state(): State
-  /** What the next pass would do. Changes nothing. */
-  preview(signal: AbortSignal): Promise<StatePreview>
   /** Resolves when it has stopped, rejects when it broke down. */
   readonly ended: Promise<void>
 }
@@ -43,24 +43,34 @@ export interface AppContext {
 export function createApp(settings: Settings, context: AppContext): App {
   const { log, clock } = context
   const startedAt = clock.now()
-  const outcomes: RoundOutcome[] = []
-  let record: (outcome: RoundOutcome) => void = (outcome) => void outcomes.push(outcome)
+  const metrics = createMetrics()
   const sources = createSources(settings, { log })
   const proxies = createProxies(settings, { ...context, ...metadataFor(settings) })
   const publishers = proxies.map(({ root }) => createPublisher({ root: resolve(root), log }))
   const lanes = proxies.map((proxy, index) =>
-    createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: (outcome) => record(outcome) }),
+    createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: recorder(metrics) }),
   )
-  const rules = labelRulesOf(settings, { wakes: runtimeNames(settings), holds: false })
-  const reconciler = createReconciler({
-    sources,
-    makePlan: createPlanner(rules),
-    lanes,
-    cache: createFactCache({ dir: settings.stateDir, log }),
-    pollIntervalMs: settings.pollInterval,
-    clock,
-    log,
-  })
+  const runtimes = context.duty === 'drive' ? createRuntimes(settings, { log }) : []
+  const wakes = runtimes.map(({ source }) => source)
+  const rules = labelRulesOf(settings, { wakes, holds: context.duty === 'drive' })
+  const read = createWishReader(rules)
+  const cache = createFactCache({ dir: settings.stateDir, log })
+  const reconcile = (more: { gate?: FactGate } = {}) =>
+    createReconciler({
+      ...{ sources, lanes, cache, clock, log },
+      makePlan: createPlanner(rules, read),
+      pollIntervalMs: settings.pollInterval,
+      ...more,
+    })
+  const sleep =
+    context.duty === 'drive'
+      ? createSleepAndWake({
+          ...{ settings, rules, read, runtimes, proxies, clock, log },
+          reconcile: (gate) => reconcile({ gate }),
+          metrics: metrics.lifecycle,
+        })
+      : undefined
+  const reconciler = sleep?.reconciler ?? reconcile()
   const stopping = new AbortController()
   const undo: (() => Promise<void>)[] = []
   let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} }
@@ -69,7 +79,7 @@ export function createApp(settings: Settings, context: AppContext): App {
   })
   ended.catch(() => undefined)
 
-  const state = (): State => snapshot({ settings, startedAt, reconciler, lanes })
+  const state = (): State => snapshot({ settings, startedAt, reconciler, lanes, sleep })
   const preview = async (signal: AbortSignal): Promise<StatePreview> => {
     const plan = reconciler.plan()
     const found = await Promise.all(lanes.map((lane) => lane.preview(plan, signal)))
@@ -77,10 +87,18 @@ export function createApp(settings: Settings, context: AppContext): App {
   }
 
   async function start(): Promise<void> {
-    const server = await startServer(settings, { state, preview }, log)
+    const routes = sleep && (await controlRoutes({ settings, controls: sleep.controls, runtimes, clock, log }))
+    const server = await openPrivatePort({
+      settings,
+      told: { state, preview },
+      metrics,
+      log,
+      ...(routes && { routes }),
+    })
     undo.push(() => server.stop())
-    record = server.record
-    for (const outcome of outcomes.splice(0)) record(outcome)
+    // Before anything leads there, and until nothing does.
+    await sleep?.open()
+    undo.push(async () => sleep?.close())
     for (const [index, proxy] of proxies.entries()) await startProxy(proxy, publishers[index] as Publisher)
     const watchers = await Promise.all(
       proxies.map((proxy, index) => watchPaths(proxy, () => lanes[index]?.reconsider(), log)),
@@ -92,6 +110,10 @@ export function createApp(settings: Settings, context: AppContext): App {
       stopping.abort()
       await running.catch(() => undefined)
     })
+    // Before the proxies are in step nobody can tell who is idle.
+    const watching = sleep && reconciler.inForce(stopping.signal).then(() => sleep.watch())
+    watching?.catch((err) => !stopping.signal.aborted && log.error({ err }, 'idle stacks are not looked for'))
+    undo.push(async () => sleep?.rest())
   }
 
   async function startProxy(proxy: Proxy, publisher: Publisher): Promise<void> {
@@ -126,33 +148,12 @@ export function createApp(settings: Settings, context: AppContext): App {
   }
 }
 
-/** Certificates and the like from Rancher's metadata, where that is a source. */
-export const metadataFor = ({ sources, metadata }: Settings): { metadata?: MetadataValues } =>
-  sources.includes('rancher-metadata') && !metadata.disabled ? { metadata: createMetadataLookups(metadata) } : {}
-
-/**
- * Serves what these say on the private port. Imported when needed: commands that do not serve start faster without it.
- */
-export async function startServer(
-  settings: Settings,
-  told: Pick<App, 'state' | 'preview'>,
-  log: Logger,
-): Promise<PrivateServer & { record: (outcome: RoundOutcome) => void }> {
-  const [{ createPrivateServer }, { createMetrics }] = await Promise.all([
-    import('./http/private-server.js'),
-    import('./http/metrics.js'),
-  ])
-  const metrics = createMetrics()
-  const server = createPrivateServer({ ...settings.private, ...told, metrics, log })
-  const { host, port } = await server.start()
-  log.info({ listen: `${host}:${port}`, version: VERSION }, 'hostler has started')
-  const record = (outcome: RoundOutcome) => {
-    if ('failed' in outcome) return
-    if (!['nothing', 'later'].includes(outcome.applied.how))
-      metrics.applied(outcome.proxy, outcome.applied.how, outcome.applied.ms)
-    if (outcome.changed.length > 0) metrics.round(outcome.publishedMs)
-  }
-  return { ...server, record }
+/** Durations, as they happen. */
+const recorder = (metrics: Metrics) => (outcome: RoundOutcome) => {
+  if ('failed' in outcome) return
+  if (!['nothing', 'later'].includes(outcome.applied.how))
+    metrics.applied(outcome.proxy, outcome.applied.how, outcome.applied.ms)
+  if (outcome.changed.length > 0) metrics.round(outcome.publishedMs)
 }
 
 interface Parts {
@@ -160,9 +161,10 @@ interface Parts {
   readonly startedAt: number
   readonly reconciler: Reconciler
   readonly lanes: readonly Lane[]
+  readonly sleep: SleepAndWake | undefined
 }
 
-function snapshot({ settings, startedAt, reconciler, lanes }: Parts): State {
+function snapshot({ settings, startedAt, reconciler, lanes, sleep }: Parts): State {
   const plan = reconciler.plan()
   const sources = reconciler.sources()
   const proxies = lanes.map((lane) => lane.state())
@@ -185,6 +187,7 @@ function snapshot({ settings, startedAt, reconciler, lanes }: Parts): State {
     sources,
     proxies,
     plan: plan ?? empty,
+    ...(sleep && { lifecycle: sleep.state() }),
   }
 }
 

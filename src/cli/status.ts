@@ -15,6 +15,7 @@ import {
 } from './screen.js'
 import { changesBlocks } from './status-changes.js'
 import { routesBlock } from './status-routes.js'
+import { sleepBlock } from './status-sleep.js'
 
 /**
  * What `hostler status` prints: whether all is well, what is routed where, and last, next to the prompt, what was
@@ -28,6 +29,7 @@ export function formatStatus(state: State, options: ScreenOptions): string {
     block('PROXIES', state.proxies, proxyRows, screen),
     ...changesBlocks(state.proxies, screen),
     routesBlock(state, screen),
+    sleepBlock(state, screen),
     rejections('IN PART', 'honoured only in part', 'wait', state.plan.warnings, screen),
     rejections('REJECTED', 'not honoured', 'bad', state.plan.rejections, screen),
   ]

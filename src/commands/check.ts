@@ -49,7 +49,7 @@ export async function check(
     })
     say(verdict)
   }
-  const plan = createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: false }))(instances)
+  const plan = createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: true }))(instances)
   say(labels(plan))
   for (const proxy of createProxies(settings, { log, clock, duty: 'drive' })) {
     const templates = await judge(`${proxy.name}: templates`, async () => `${proxy.render(plan).length} files`)

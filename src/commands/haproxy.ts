@@ -1,5 +1,8 @@
-import { type App, metadataFor, startServer } from '../app.js'
+import { metadataFor } from '../app/metadata.js'
+import { openPrivatePort } from '../app/private-port.js'
+import type { App } from '../app.js'
 import type { Settings } from '../config/schema.js'
+import { createMetrics } from '../http/metrics.js'
 import { createAlarm } from '../lib/alarm.js'
 import { createBackoff } from '../lib/backoff.js'
 import type { Clock } from '../lib/clock.js'
@@ -98,7 +101,12 @@ export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logg
     preview,
     async start() {
       try {
-        const server = await startServer(settings, { state: snapshot, preview }, log)
+        const server = await openPrivatePort({
+          settings,
+          told: { state: snapshot, preview },
+          metrics: createMetrics(),
+          log,
+        })
         stopServer = () => server.stop()
         stopWatching = await watchPaths(proxy, () => alarm.ring(), log)
         await proxy.start?.(stopping.signal)

@@ -23,7 +23,7 @@ export async function onePass(
   const lists = await Promise.all(createSources(settings, { log }).map((source) => source.list(signal)))
   const proxies = createProxies(settings, { log, clock, duty: 'publish' })
   return {
-    plan: createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: false }))(lists.flat()),
+    plan: createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: true }))(lists.flat()),
     proxies,
   }
 }

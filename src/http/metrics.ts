@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { State } from '../reconcile/state.js'
+import { createLifecycleMetrics, type LifecycleMetrics } from './lifecycle-metrics.js'
 
 /**
  * What is measured, in a registry of its own. Whatever the state knows is read from it at scrape time, so that
@@ -10,6 +11,8 @@ export interface Metrics {
   applied(proxy: string, how: string, ms: number): void
   /** Files were published. `ms`: from the first hint of the change until then. */
   round(ms: number): void
+  /** Sleep and wake. */
+  readonly lifecycle: LifecycleMetrics
   /** Prometheus text; `contentType` goes with it. */
   render(state: State): Promise<string>
   readonly contentType: string
@@ -38,6 +41,7 @@ export function createMetrics(): Metrics {
   return {
     contentType: registry.contentType,
     applied: (proxy, how, ms) => applySeconds.observe({ proxy, how }, ms / 1000),
+    lifecycle: createLifecycleMetrics(registry),
     round: (ms) => roundSeconds.observe(ms / 1000),
     render(state) {
       for (const read of fromState) read(state)
@@ -122,6 +126,16 @@ const GAUGES: readonly StateMetric[] = [
       proxies.map(({ name, error, settled }) => [{ proxy: name }, Number(error === undefined && settled)]),
   },
   {
+    name: 'hostler_groups',
+    help: 'Stacks that can be woken, by phase.',
+    labels: ['phase'],
+    samples: ({ lifecycle }) =>
+      ['asleep', 'waking', 'awake', 'falling-asleep', 'failed'].map((phase) => [
+        { phase },
+        lifecycle?.groups.filter((group) => group.phase === phase).length ?? 0,
+      ]),
+  },
+  {
     name: 'hostler_refused_backends',
     help: 'Backends that the proxy itself refused.',
     labels: ['proxy'],
@@ -130,6 +144,16 @@ const GAUGES: readonly StateMetric[] = [
 ]
 
 const COUNTERS: readonly StateMetric[] = [
+  {
+    name: 'hostler_reaper_decisions_total',
+    help: 'What was decided about idle stacks, by what, why and outcome.',
+    labels: ['what', 'why', 'outcome'],
+    samples: ({ lifecycle }) =>
+      Object.entries(lifecycle?.counts ?? {}).map(([words, count]) => {
+        const [what = '', why = '', outcome = ''] = words.split(' ')
+        return [{ what, why, outcome }, count] as const
+      }),
+  },
   {
     name: 'hostler_applies_total',
     help: 'Changes that a proxy took, by how.',

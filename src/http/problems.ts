@@ -49,6 +49,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   NO_RUNTIME: 409,
   NO_SUCH_GROUP: 404,
   AMBIGUOUS: 409,
+  NOT_WAKEABLE: 409,
   WAKE_FAILED: 502,
   WAKE_TIMEOUT: 504,
 }

@@ -18,7 +18,8 @@ export function probeTargets(wishes: Wishes, rules: LabelRules): ProbeTarget[] {
 }
 
 function targetOf(instance: Instance, wish: RouteWish, upstream: Upstream): ProbeTarget {
-  const { scheme, healthCheck, hosts } = wish
+  const { scheme, hosts, probe } = wish
+  const healthCheck = wish.healthCheck ?? (probe && { ...probe, status: '200-399' })
   const forwarded = isForwarded(instance)
   const asked = healthCheck && checkedAt(instance, upstream, healthCheck)
   const check = asked && { path: healthCheck.path, status: healthCheck.status, host: hostOf(hosts[0]?.host) }
@@ -31,7 +32,7 @@ function targetOf(instance: Instance, wish: RouteWish, upstream: Upstream): Prob
 const isForwarded = ({ networks }: Instance): boolean => networks.length === 0
 
 /** Where its health is asked; undefined when that port is not published while others are. */
-function checkedAt(instance: Instance, upstream: Upstream, { port }: HealthCheck): Upstream | undefined {
+function checkedAt(instance: Instance, upstream: Upstream, { port }: Pick<HealthCheck, 'port'>): Upstream | undefined {
   if (port === undefined) return upstream
   if (!isForwarded(instance)) return { address: upstream.address, port }
   return instance.ports.find((exposed) => exposed.port === port)?.published

@@ -1,5 +1,6 @@
 import type { Plan } from '../model/plan.js'
 import type { AppliedChange } from './changes.js'
+import type { LifecycleState } from './lifecycle-state.js'
 
 /** What the running process knows of itself: served at /api/state, printed by `hostler status`, measured by /metrics. */
 export interface State {
@@ -14,6 +15,8 @@ export interface State {
   readonly sources: readonly SourceState[]
   readonly proxies: readonly ProxyState[]
   readonly plan: Plan
+  /** Sleep and wake; absent where this process has no part in it. */
+  readonly lifecycle?: LifecycleState
 }
 
 export interface SourceState {

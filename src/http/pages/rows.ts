@@ -1,5 +1,7 @@
 import type { Backend, Rejection, Route } from '../../model/plan.js'
 import { type AppliedChange, subjectOf } from '../../reconcile/changes.js'
+import type { GroupSummary } from '../../reconcile/lifecycle-state.js'
+import { lastWake, outlook } from '../../reconcile/lifecycle-words.js'
 import type { ProxyState, SourceState, State } from '../../reconcile/state.js'
 import { type Content, html, type Markup } from './html.js'
 
@@ -95,3 +97,13 @@ function tone(error: string | undefined, isThere: boolean): string {
   if (error !== undefined) return 'bad'
   return isThere ? 'good' : 'wait'
 }
+
+const PHASES: Readonly<Record<string, string>> = { awake: 'good', failed: 'bad' }
+
+/** One group: whether it sleeps, what is to be expected of it, and how its last start went. */
+export const groupRow = (group: GroupSummary, now: number): Markup => html`<li class="row">
+<div><span class="dot ${PHASES[group.phase] ?? 'wait'}"></span>${group.name}</div>
+<div>${outlook(group, now)}</div>
+<div>${group.lastWake === undefined ? undefined : html`<small>last wake ${lastWake(group, now)}</small>`}</div>
+</li>
+`

@@ -2,7 +2,7 @@ import { ago, span } from '../../lib/ago.js'
 import { refusers } from '../../reconcile/refusers.js'
 import type { State } from '../../reconcile/state.js'
 import { type Content, html, Markup } from './html.js'
-import { backendRow, changeRow, proxyRow, rejectionRow, sourceRow } from './rows.js'
+import { backendRow, changeRow, groupRow, proxyRow, rejectionRow, sourceRow } from './rows.js'
 import { STYLE } from './style.js'
 
 export { PAGE_POLICY } from './style.js'
@@ -28,7 +28,7 @@ export function statePage(state: State, now: number): string {
 <style>${new Markup(STYLE)}</style>
 </head>
 <body>
-${[headline(state, now), problems(state), rejections(state), backends(state), proxies(state, now), changes(state, now), sources(state, now)]}
+${[headline(state, now), problems(state), rejections(state), backends(state), sleep(state, now), proxies(state, now), changes(state, now), sources(state, now)]}
 <footer>
 <span>${new Date(now).toISOString().replace('T', ' ').slice(0, 19)} UTC, renewed every ${REFRESH_SECONDS} s</span>
 <a href="/api/state">State as JSON</a><a href="/api/plan">What comes next as JSON</a><a href="/metrics">Metrics</a><a href="/readyz">Readiness</a>
@@ -71,6 +71,9 @@ function backends(state: State): Markup {
 
 const proxies = (state: State, now: number): Content =>
   section('Proxies', state.proxies, (proxy) => proxyRow(proxy, (at) => ago(at, now)))
+
+const sleep = ({ lifecycle }: State, now: number): Content =>
+  section('Sleep and wake', lifecycle?.groups ?? [], (group) => groupRow(group, now))
 
 const changes = (state: State, now: number): Content =>
   state.proxies.map(({ name, changes }) =>

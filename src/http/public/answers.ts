@@ -18,6 +18,7 @@ export interface OwnAnswer {
 
 export interface Answers {
   send(visit: Visit, answer: OwnAnswer): void
+  redirect(visit: Visit, url: string): void
 }
 
 export interface AnswersOptions {
@@ -35,6 +36,12 @@ export function createAnswers({ pages, log, domain }: AnswersOptions): Answers {
     return { body: html, headers: answer.refreshes ? { ...headers, refresh: `${answer.retryAfter ?? 5}` } : headers }
   }
   return {
+    redirect(visit, location) {
+      const { response } = visit
+      if (response.headersSent || response.destroyed) return
+      response.writeHead(302, { location, 'cache-control': 'no-store', 'content-length': 0 }).end()
+      drain(visit)
+    },
     send(visit, answer) {
       const { response } = visit
       if (response.headersSent || response.destroyed) return

@@ -13,6 +13,8 @@ export interface PublicParts {
   /** The domain under which stacks get their names. */
   readonly domain: string
   readonly pages: PublicPages
+  /** Where people are sent who name no container; nothing: they are told so. */
+  readonly fallbackUrl?: string
   readonly log: Logger
   readonly clock: Clock
   readonly events: PublicEvents

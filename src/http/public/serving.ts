@@ -7,6 +7,7 @@ import { createAnswers, drain } from './answers.js'
 import { createAwakener } from './awakener.js'
 import { createBalancer } from './balance.js'
 import type { Outcome } from './events.js'
+import { createFallback } from './fallback.js'
 import { createForwarder } from './forward.js'
 import type { PublicParts } from './parts.js'
 import { createPatience, WaitsClosed } from './patience.js'
@@ -48,9 +49,12 @@ export function createServing(parts: PublicParts): Serving {
   const forwarder = createForwarder()
   const balance = createBalancer()
   const complain = createComplaints(parts)
+  const fallback = createFallback(parts.fallbackUrl ?? '')
 
   const refuse = (visit: Visit, refusal: Refusal): Outcome => {
-    answers.send(visit, refusal)
+    const elsewhere = fallback(visit, refusal.outcome)
+    if (elsewhere === undefined) answers.send(visit, refusal)
+    else answers.redirect(visit, elsewhere)
     return refusal.outcome
   }
 
@@ -61,6 +65,7 @@ export function createServing(parts: PublicParts): Serving {
     if (!match) return refuse(visit, noRoute)
     const { group } = match.backend
     visit.record.group = group
+    visit.record.isNamed = match.route.host === '*'
     if (visit.ask.path !== eventsPathOf(match.route)) return serveApp(visit, match)
     return (await wakeEvents.follow(visit, group)) ? 'wake-events' : refuse(visit, full)
   }

@@ -19,6 +19,8 @@ export interface Visit {
 
 export interface VisitRecord {
   group?: string
+  /** It names its container, rather than asking a host. */
+  isNamed?: boolean
   heldMs?: number
   /** When it was no longer held, in monotonic milliseconds. */
   readyAt?: number

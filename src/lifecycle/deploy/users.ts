@@ -11,7 +11,11 @@ export interface Users {
 
 /** @param path a line `user,hash` each; read again when it changes. Empty: there is nobody */
 export function createUsers(path: string, log: Logger): Users {
-  const stranger = hashPassword('nobody knows it').then((text) => parsePasswordHash(text) as PasswordHash)
+  let someHash: Promise<PasswordHash> | undefined
+  const stranger = () => {
+    someHash ??= hashPassword('nobody knows it').then((text) => parsePasswordHash(text) as PasswordHash)
+    return someHash
+  }
   let known: { readonly version: string; readonly hashes: ReadonlyMap<string, PasswordHash> } | undefined
 
   async function read(): Promise<ReadonlyMap<string, PasswordHash>> {
@@ -29,7 +33,7 @@ export function createUsers(path: string, log: Logger): Users {
   return {
     async verify(user, password) {
       const hash = (await read()).get(user)
-      const isRight = await verifyPassword(password, hash ?? (await stranger))
+      const isRight = await verifyPassword(password, hash ?? (await stranger()))
       return hash !== undefined && isRight
     },
   }
