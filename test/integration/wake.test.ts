@@ -120,9 +120,10 @@ describeWith(
       await asleep('broken', {}, ['EXIT=3'])
       const answer = await inn.rig.ask('broken.ci.test')
       expect([answer.status, JSON.parse(answer.body).detail]).toEqual([502, expect.stringContaining('code 3')])
-      const starts = await inn.starts('broken-web-1')
-      const again = await inn.rig.ask('broken.ci.test')
-      expect([again.status, await inn.starts('broken-web-1')]).toEqual([502, starts])
+      const more = await Promise.all(Array.from({ length: 50 }, () => inn.rig.ask('broken.ci.test')))
+      expect(new Set(more.map(({ status }) => status))).toEqual(new Set([502]))
+      // Once for the first request, once for the fifty unless a second was over, which it may not have been.
+      expect(await inn.starts('broken-web-1')).toBeLessThanOrEqual(3)
     }, 30_000)
 
     test('a group starts in the order of what depends on what', async () => {
