@@ -157,8 +157,10 @@ describeWith(['haproxy'], 'the traffic of HAProxy', () => {
     await until('both are served', async () => (await hostler.state()).plan.backends.length === 2)
     await other.untilServedBy('web', hostOf('first'))
     const tunnel = await until('the tunnel is open', () => openTunnel(other.ports.http, hostOf('socket')))
-    const { plan, proxies } = await hostler.state()
-    expect(proxies[0]?.applies).toMatchObject({ runtime: 1 })
+    const { plan } = await until('it came without a reload', async () => {
+      const state = await hostler.state()
+      return state.proxies[0]?.applies['runtime'] === 1 && state
+    })
     await hostler.stop('SIGKILL')
     const next = await drive(other)
     try {

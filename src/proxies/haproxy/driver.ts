@@ -252,7 +252,8 @@ export function createDriver(inputs: DriverInputs): Driver {
     async apply(signal, newer) {
       for (;;) {
         const outcome = await turns.take(() => applyNow(signal))
-        await look(signal)
+        // After steps the mover has asked already.
+        if (outcome === 'not yet' || outcome.how !== 'runtime') await look(signal)
         if (outcome !== 'not yet') return outcome
         // Not within the turn: whoever asks what is to come shall not wait with it. What has changed meanwhile is seen after it.
         if (!(await turnToReload(signal, newer))) return { how: 'later', ms: 0 }
