@@ -46,6 +46,9 @@ const LIMITS: PublicLimits = {
   drainMs: 5_000,
 }
 
+/** One for all: an abort without a reason makes an error with a stack each time. */
+const GONE = new Error('the client is gone, or has its answer')
+
 /**
  * The public port: where the proxies send requests for stacks that sleep or are still starting.
  *
@@ -69,7 +72,8 @@ export function createPublicServer({ events = {}, listen, limits, ...parts }: Pu
     }
     connections.answering(request.socket, response)
     const gone = new AbortController()
-    response.once('close', () => gone.abort()).once('finish', () => gone.abort())
+    const leave = () => gone.abort(GONE)
+    response.once('close', leave).once('finish', leave)
     response.on('error', () => response.destroy())
     const about = { request, response, ask, signal: gone.signal, startedAt: clock.elapsed(), record: {} }
     const visiting = serving.serve(upgrade ? { ...about, upgrade } : about)

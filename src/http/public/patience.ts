@@ -14,6 +14,9 @@ export interface Patience {
   close(): void
 }
 
+/** One for all: an abort without a reason makes an error with a stack each time. */
+const SETTLED = new Error('the wait is over')
+
 export class WaitsClosed extends Error {}
 
 export interface Limits {
@@ -97,7 +100,7 @@ function createWaits(clock: Clock) {
         const timer = new AbortController()
         let end: () => void = () => undefined
         const settle = (act: () => void) => {
-          timer.abort()
+          timer.abort(SETTLED)
           signal.removeEventListener('abort', leave)
           failing.delete(fail)
           end()

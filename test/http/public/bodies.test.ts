@@ -1,9 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { Readable } from 'node:stream'
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { call, echo, lineTo, type PublicPort, type Seen, seen, startApp, startPort } from '../../support/public-port.js'
 import { until } from '../../support/wait.js'
+
+// A hundred megabytes take long on a machine that does much else.
+jest.setTimeout(120_000)
 
 const MB = 1024 * 1024
 const BLOCK = randomBytes(MB)

@@ -14,7 +14,7 @@ describe('many requests for one sleeping stack', () => {
   test('a thousand at once cause one start, and all are answered', async () => {
     const to = await asleep()
     const waiting = Array.from({ length: 1000 }, (_, index) => call({ to, host: 'shop.test', path: `/${index}` }))
-    await until('all are held', () => to.server.held() === 1000, 30_000)
+    await until('all are held', () => to.server.held() === 1000, 60_000)
     to.wakeUp('shop')
     const replies = await Promise.all(waiting)
     expect(replies.map(({ status, body }) => `${status} ${JSON.parse(body).url}`)).toEqual(
@@ -22,7 +22,7 @@ describe('many requests for one sleeping stack', () => {
     )
     expect([to.starts, to.wakes, to.server.held(), to.server.sessions('shop')]).toEqual([['shop'], ['shop'], 0, 0])
     expect(to.listeners()).toBe(0)
-  })
+  }, 120_000)
 
   test('ten thousand clients against a cap of one thousand: the others are told at once to come back', async () => {
     const to = await asleep({ maxHeldPerGroup: 1000 })
@@ -30,7 +30,7 @@ describe('many requests for one sleeping stack', () => {
     const count = (what: number | string) => statuses.set(what, (statuses.get(what) ?? 0) + 1)
     // A tenth at a time: connections that are refused need no more to be open than those that are held.
     const held = Array.from({ length: 1000 }, () => call({ to, host: 'shop.test' }))
-    await until('as many as may are held', () => to.server.held() === 1000, 30_000)
+    await until('as many as may are held', () => to.server.held() === 1000, 60_000)
     for (let batch = 0; batch < 9; batch++) {
       const refused = await Promise.all(Array.from({ length: 1000 }, () => call({ to, host: 'shop.test' })))
       for (const { status, headers } of refused) count(`${status} ${headers['retry-after']}`)
