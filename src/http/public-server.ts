@@ -7,6 +7,7 @@ import { isProblem, readAsk } from './public/ask.js'
 import type { PublicEvents } from './public/events.js'
 import type { PublicParts } from './public/parts.js'
 import { createServing } from './public/serving.js'
+import type { Sessions } from './public/sessions.js'
 import { onUpgrade, responseTo } from './public/upgrades.js'
 import type { Upgrade } from './public/visit.js'
 
@@ -15,8 +16,8 @@ export interface PublicServer {
   start(): Promise<Listen>
   /** Stops listening, sends those who wait away, and gives what is under way a while to end. */
   stop(): Promise<void>
-  /** Requests, streams and WebSockets that are under way to a group's apps through this port. */
-  sessions(group: string): number
+  /** Requests, streams and WebSockets that are under way to apps through this port. */
+  readonly sessions: Pick<Sessions, 'ofGroup' | 'on'>
   /** Requests that wait for any group. */
   held(): number
 }

@@ -176,13 +176,13 @@ describe('a WebSocket handshake', () => {
     await line.hears(
       /^HTTP\/1\.1 101 Switching Protocols\r\nX-A: 1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi/,
     )
-    expect(to.server.sessions('shop')).toBe(1)
+    expect(to.server.sessions.ofGroup('shop')).toBe(1)
     line.say('one')
     await line.hears(/<one>$/)
     line.say('two')
     await line.hears(/<two>$/)
     line.socket.end()
     expect(await line.ends()).toMatch(/\/ws\?a$/)
-    await until('the session has ended', () => to.server.sessions('shop') === 0)
+    await until('the session has ended', () => to.server.sessions.ofGroup('shop') === 0)
   })
 })

@@ -65,18 +65,22 @@ export async function startPort(stacks: Record<string, Stack>, options: PortOpti
 }
 
 /** An app in a container: a handler on a free port of 127.0.0.1. */
-export async function startApp(handler: RequestListener, server: Server = createServer()): Promise<number> {
+export async function startApp(
+  handler: RequestListener,
+  server: Server = createServer(),
+  address = '127.0.0.1',
+): Promise<number> {
   server.on('request', handler)
-  return listen(server)
+  return listen(server, address)
 }
 
-export async function listen(server: TcpServer): Promise<number> {
+export async function listen(server: TcpServer, address = '127.0.0.1'): Promise<number> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', 4096, resolve))
+  await new Promise<void>((resolve) => server.listen(0, address, 4096, resolve))
   open.push(async () => {
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => server.close(resolve))

@@ -101,7 +101,8 @@ interface Real {
   fact: Instance | undefined
 }
 
-export function createEngineDouble(clock: Clock, source = 'test'): EngineDouble {
+/** @param subnet the first three numbers of its containers' addresses */
+export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0.0'): EngineDouble {
   const containers = new Map<string, Real>()
   const asked: string[] = []
   let events: SourceEvents | undefined
@@ -281,7 +282,7 @@ export function createEngineDouble(clock: Clock, source = 'test'): EngineDouble 
       const real: Real = {
         ...{ name, labels, state, health: 'none', isListening: state === 'running', isAskedToStop: false },
         behaviour: { ...DEFAULTS, ...behaviour },
-        address: `10.0.0.${containers.size + 1}`,
+        address: `${subnet}.${containers.size + 1}`,
         createdAt: createdAt ?? containers.size + 1,
         ...{ exitCode: undefined, startedAt: 0, endedAt: 0, restarts: 0, life: new AbortController(), fact: undefined },
       }

@@ -1,6 +1,7 @@
 import type { Settings } from '../../src/config/schema.js'
 import { createAlarm } from '../../src/lib/alarm.js'
 import { silentLogger } from '../../src/lib/logger.js'
+import type { SessionCounter } from '../../src/lifecycle/bedtime.js'
 import { createLifecycle, type Lifecycle } from '../../src/lifecycle/index.js'
 import type { LifecycleEvent } from '../../src/lifecycle/world.js'
 import type { Plan } from '../../src/model/plan.js'
@@ -79,12 +80,15 @@ export interface TownOptions {
   readonly wakeTimeoutMs?: number
   readonly drainMs?: number
   readonly removeVolumes?: boolean
+  readonly subnet?: string
+  /** Counts in place of `sessions`. */
+  readonly countSessions?: SessionCounter
 }
 
 /** The whole of lifecycle around an engine, a proxy and a clock that a test holds in its hands. */
 export async function createTown({ build, ...options }: TownOptions): Promise<Town> {
   const clock = createFakeClock()
-  const engine = createEngineDouble(clock)
+  const engine = createEngineDouble(clock, 'test', options.subnet)
   const proxy = createProxyDouble(clock)
   const events: LifecycleEvent[] = []
   const sessions = new Map<string, number | Error>()
@@ -99,7 +103,8 @@ export async function createTown({ build, ...options }: TownOptions): Promise<To
       sleep: { drain: options.drainMs ?? 30_000, removeVolumes: options.removeVolumes ?? false },
     } as Pick<Settings, 'readiness' | 'wake' | 'sleep'>,
     ...{ rules, read, clock, log, runtimes: [runtime] },
-    sessions: async (backends) => {
+    sessions: async (backends, signal) => {
+      if (options.countSessions) return options.countSessions(backends, signal)
       const counts = backends.flatMap(({ servers }) => servers.map((server) => sessions.get(server.instance) ?? 0))
       for (const count of counts) if (count instanceof Error) throw count
       return counts.reduce<number>((sum, count) => sum + Number(count), 0)

@@ -5,7 +5,17 @@ import { createIgnorer, isPageLoad } from './audience.js'
 import type { PublicParts } from './parts.js'
 import { type Patience, WaitsClosed } from './patience.js'
 import type { Places } from './places.js'
-import { full, late, noRoute, notReady, notWoken, RETRY_SECONDS, type Refusal, wakeFailed } from './refusals.js'
+import {
+  full,
+  late,
+  noRoute,
+  notReady,
+  notWoken,
+  RETRY_SECONDS,
+  type Refusal,
+  stopping,
+  wakeFailed,
+} from './refusals.js'
 import { progressOf } from './steps.js'
 import type { Visit } from './visit.js'
 import { eventsPathOf } from './wake-events.js'
@@ -62,6 +72,7 @@ export function createAwakener({ world, waker, settings, clock, log, places, pat
 
   function explain(visit: Visit, { group, stack }: Match['backend'], error: unknown): Refusal {
     if (codeOf(error) === 'NO_SUCH_GROUP') return find(visit) ? notReady(stack) : noRoute
+    if (codeOf(error) === 'STOPPING') return stopping
     if (codeOf(error) !== 'WAKE_FAILED' && codeOf(error) !== 'WAKE_TIMEOUT') {
       log.error({ group, err: error }, 'a group could not be woken')
     }

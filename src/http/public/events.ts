@@ -2,8 +2,8 @@
 export interface PublicEvents {
   /** A request has begun to wait for a group, or no longer does. */
   held?(group: string, by: 1 | -1): void
-  /** A request of a group has begun to be its app's, or has ended: streams and WebSockets count until they end. */
-  session?(group: string, by: 1 | -1): void
+  /** A request has begun to be its app's: a stream or a WebSocket until it ends. @returns what is called then */
+  session?(group: string): () => void
   /** The first byte of the app's answer to a request that was held, in milliseconds since its group was ready. */
   firstByte?(group: string, ms: number): void
   /** A request has ended. */

@@ -2,8 +2,7 @@
 export interface Places {
   /** @returns what gives the place back; undefined when all are taken */
   take(group: string): (() => void) | undefined
-  /** How many are taken, by one group or by all. */
-  taken(group?: string): number
+  taken(): number
 }
 
 export interface PlacesOptions {
@@ -24,7 +23,7 @@ export function createPlaces({ max, maxPerGroup, changed }: PlacesOptions): Plac
     changed?.(group, by)
   }
   return {
-    taken: (group) => (group === undefined ? all : (byGroup.get(group) ?? 0)),
+    taken: () => all,
     take(group) {
       if (all >= max || (byGroup.get(group) ?? 0) >= maxPerGroup) return undefined
       count(group, 1)

@@ -13,6 +13,7 @@ import type { PublicParts } from './parts.js'
 import { createPatience, WaitsClosed } from './patience.js'
 import { createPlaces } from './places.js'
 import { full, noAnswer, noRoute, notReady, type Refusal, refused, stopping, tooEarly } from './refusals.js'
+import { createSessions, type Sessions } from './sessions.js'
 import type { Visit } from './visit.js'
 import { createWakeEvents, eventsPathOf } from './wake-events.js'
 
@@ -20,8 +21,7 @@ import { createWakeEvents, eventsPathOf } from './wake-events.js'
 export interface Serving {
   /** Never throws. */
   serve(visit: Visit): Promise<void>
-  /** Requests that are a group's app's at the moment: streams and WebSockets too. */
-  sessions(group: string): number
+  readonly sessions: Pick<Sessions, 'ofGroup' | 'on'>
   held(): number
   /** Lets nobody wait any longer. */
   close(): void
@@ -36,7 +36,7 @@ export function createServing(parts: PublicParts): Serving {
   const { world, waker, settings, clock, log, events } = parts
   const { maxHeld: max, maxHeldPerGroup: maxPerGroup } = settings
   const places = createPlaces({ max, maxPerGroup, changed: events.held })
-  const sessions = createPlaces({ max: Infinity, maxPerGroup: Infinity, changed: events.session })
+  const sessions = createSessions(events.session)
   const answers = createAnswers(parts)
   const patience = createPatience(parts)
   const wakeEvents = createWakeEvents({ waker, clock, places: createPlaces({ max, maxPerGroup }) })
@@ -95,7 +95,7 @@ export function createServing(parts: PublicParts): Serving {
 
   async function send(visit: Visit, match: Match, server: Server): Promise<Outcome> {
     const { group } = match.backend
-    const end = sessions.take(group)
+    const end = sessions.begin(match.backend, server)
     try {
       const relayed = await forwarder.forward(visit, match, server, () => {
         const { readyAt } = visit.record
@@ -104,12 +104,12 @@ export function createServing(parts: PublicParts): Serving {
       drain(visit)
       return relayed === 'answered' ? 'app' : 'cut'
     } finally {
-      end?.()
+      end()
     }
   }
 
   return {
-    sessions: (group) => sessions.taken(group),
+    sessions,
     held: () => places.taken(),
     close() {
       patience.close()

@@ -76,7 +76,7 @@ describe('a request that could mean one thing to us and another to the app', () 
     const line = lineTo(to.port)
     line.say(post('Transfer-Encoding: chunked\r\n', body))
     expect(await line.ends()).not.toMatch(/^HTTP\/1\.1 200/)
-    await until('nothing is under way', () => to.server.sessions('shop') === 0)
+    await until('nothing is under way', () => to.server.sessions.ofGroup('shop') === 0)
   })
 
   test('is refused while it is held, and frees its place', async () => {
@@ -284,5 +284,5 @@ test('whatever bytes come, the port goes on', async () => {
     { numRuns: 100 },
   )
   expect((await call({ to, host: 'shop.test' })).status).toBe(200)
-  await until('nothing is left', () => to.server.sessions('shop') === 0 && to.server.held() === 0)
+  await until('nothing is left', () => to.server.sessions.ofGroup('shop') === 0 && to.server.held() === 0)
 })

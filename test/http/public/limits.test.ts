@@ -20,7 +20,12 @@ describe('many requests for one sleeping stack', () => {
     expect(replies.map(({ status, body }) => `${status} ${JSON.parse(body).url}`)).toEqual(
       replies.map((_, index) => `200 /${index}`),
     )
-    expect([to.starts, to.wakes, to.server.held(), to.server.sessions('shop')]).toEqual([['shop'], ['shop'], 0, 0])
+    expect([to.starts, to.wakes, to.server.held(), to.server.sessions.ofGroup('shop')]).toEqual([
+      ['shop'],
+      ['shop'],
+      0,
+      0,
+    ])
     expect(to.listeners()).toBe(0)
   }, 120_000)
 
@@ -130,7 +135,7 @@ describe('time', () => {
     body.say('POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 3\r\n\r\na')
     expect(await slow.ends()).toMatch(/^HTTP\/1\.1 408 /)
     to.wakeUp('shop')
-    await until('it is under way', () => to.server.sessions('shop') === 1)
+    await until('it is under way', () => to.server.sessions.ofGroup('shop') === 1)
     const second = lineTo(to.port)
     second.say('GET / HTTP/1.1\r\nHost: shop.test\r\nX: ')
     expect(await second.ends()).toMatch(/^HTTP\/1\.1 408 /)
@@ -183,7 +188,7 @@ describe('stopping', () => {
     })
     const to = await startPort({ shop: { port, state: 'running' }, blog: { port } }, { limits: { drainMs: 20_000 } })
     const under = call({ to, host: 'shop.test' })
-    await until('one is under way', () => to.server.sessions('shop') === 1)
+    await until('one is under way', () => to.server.sessions.ofGroup('shop') === 1)
     const waiting = call({ to, host: 'blog.test', method: 'POST', body: 'x' })
     await until('one is held', () => to.server.held() === 1)
     const stopped = to.server.stop()

@@ -374,6 +374,6 @@ describe('other protocols on the same connection', () => {
     const second = await open()
     second.socket.resetAndDestroy()
     await until('the app knows', () => sockets[1]?.destroyed === true)
-    await until('no session is left', () => to.server.sessions('shop') === 0)
+    await until('no session is left', () => to.server.sessions.ofGroup('shop') === 0)
   })
 })
