@@ -5,13 +5,11 @@ import type { Proxy } from '../proxies/proxy.js'
 /** Sessions on backends that get no new ones: what the proxies have open, and what goes through the public port. */
 export function createSessionCounter(
   proxies: readonly Pick<Proxy, 'name' | 'activity'>[],
-  through: (group: string) => number,
+  through: (backends: Parameters<SessionCounter>[0]) => number,
 ): SessionCounter {
   return async (backends, signal) => {
     const names = new Set(backends.map(({ name }) => name))
-    const groups = new Set(backends.map(({ group }) => group))
-    let open = 0
-    for (const group of groups) open += through(group)
+    let open = through(backends)
     for (const proxy of proxies) {
       const found = await proxy.activity?.(signal)
       for (const { backend, current } of found ?? []) {

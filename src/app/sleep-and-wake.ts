@@ -49,7 +49,7 @@ export function createSleepAndWake(inputs: SleepAndWakeInputs): SleepAndWake {
   const { settings, rules, proxies, metrics, clock, log } = inputs
   const lifecycle = createLifecycle({
     ...inputs,
-    sessions: createSessionCounter(proxies, (group) => publicServer?.sessions(group) ?? 0),
+    sessions: createSessionCounter(proxies, (backends) => publicServer?.sessions.on(backends) ?? 0),
     record: metrics.happened,
   })
   const { world, waker, sleeper, reconciler } = lifecycle
@@ -117,7 +117,6 @@ function openPort({ settings, lifecycle, reaper, metrics, clock, log }: PortInpu
   const { listen } = settings.public
   if (listen === undefined) return undefined
   const { world, waker } = lifecycle
-  const open = new Map<string, (() => void)[]>()
   return createPublicServer({
     ...{ listen, world, waker, clock, log },
     settings: settings.wake,
@@ -126,13 +125,7 @@ function openPort({ settings, lifecycle, reaper, metrics, clock, log }: PortInpu
     ...(settings.direct.cookieRouting && { fallbackUrl: settings.direct.fallbackUrl }),
     events: {
       held: metrics.held,
-      session(group, by) {
-        const ends = open.get(group) ?? []
-        open.set(group, ends)
-        if (by === 1) ends.push(reaper.hold(group))
-        else ends.pop()?.()
-        if (ends.length === 0) open.delete(group)
-      },
+      session: reaper.hold,
       firstByte: (_group, ms) => metrics.firstByte(ms),
       ended: metrics.answered,
     },
