@@ -109,7 +109,7 @@ describeWith(['haproxy'], 'a HAProxy that somebody else has started', () => {
       await rig.untilServedBy('two', hostOf(stack))
     }
     expect(await applies(hostler, 'runtime')).toBe(0)
-    expect(await reloads()).toBe(3)
+    expect(await reloads()).toBeGreaterThanOrEqual(3)
     expect(hostler.log().match(/has no stats socket here/g)).toHaveLength(1)
     expect(hostler.log()).toMatch(/"why":"there is no stats socket at [^"]*haproxy-admin\.sock"/)
   })
