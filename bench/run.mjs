@@ -13,6 +13,7 @@ import { formatMachine, formatTable, verdictOf } from './report.mjs'
 const GROUPS = {
   publishing: ['full-pass', 'one-change', 'memory', 'first-file', 'start-event', 'reloads'],
   runtime: ['new-stack', 'churn', 'held-connections', 'hostnames'],
+  wake: ['reaper-pass'],
 }
 const ENTRIES = Object.values(GROUPS).flat()
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))

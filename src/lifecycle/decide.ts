@@ -1,5 +1,6 @@
-import type { Group, GroupMember, Groups } from '../model/groups.js'
+import type { GroupMember } from '../model/groups.js'
 import type { Needs } from './needs.js'
+import type { Profile, Profiles } from './profile.js'
 import type { Phase } from './world.js'
 
 /**
@@ -7,7 +8,7 @@ import type { Phase } from './world.js'
  * doubt keeps a group awake.
  */
 export interface Seen {
-  readonly groups: Groups
+  readonly profiles: Profiles
   readonly needs: Needs
   /** Groups that a route leads to. */
   readonly routed: ReadonlySet<string>
@@ -24,12 +25,6 @@ export interface Seen {
   readonly canAct: (source: string) => boolean
   /** Milliseconds since the epoch, for ages. */
   readonly now: number
-}
-
-export interface Decision {
-  readonly actions: readonly Action[]
-  /** By group, of those that run. */
-  readonly outlooks: ReadonlyMap<string, Outlook>
 }
 
 export type Action =
@@ -79,104 +74,78 @@ export type Keeper =
   /** The app has said that this is not the moment. */
   | 'veto'
 
-export function decide(seen: Seen): Decision {
-  const removals: Action[] = []
-  const outlooks = new Map<string, Outlook>()
-  for (const group of seen.groups.byName.values()) {
-    const running = group.members.filter(isRunning)
-    if (running.length > 0) outlooks.set(group.name, outlookOf(group, running, seen))
-    if (!isChanging(seen.phase(group.name))) removals.push(...removalsOf(group, running, seen))
+/** @returns what is to be done now */
+export function decide(seen: Seen): Action[] {
+  const actions: Action[] = []
+  for (const profile of seen.profiles.all) {
+    const { aging, ended, limitMs, running, group } = profile
+    if (aging.length > 0 || ended.length > 0) actions.push(...removalsOf(profile, seen))
+    // The cheapest question first: of 10,000 groups, most have been used.
+    if (running.length === 0 || limitMs === 0 || (seen.idleMs(group.name) ?? 0) < limitMs) continue
+    if (outlookOf(profile, seen).kept === undefined) actions.push({ group: group.name, what: 'sleep', why: 'idle' })
   }
-  keepTied(outlooks, seen.needs)
-  const sleeps = [...outlooks].filter(([, { kept }]) => kept === undefined)
-  return {
-    actions: [...removals, ...sleeps.map(([group]): Action => ({ group, what: 'sleep', why: 'idle' }))],
-    outlooks,
-  }
+  return actions
+}
+
+/** @param profile of a group that runs */
+export function outlookOf(profile: Profile, seen: Seen): Outlook {
+  const { group, limitMs } = profile
+  const idleMs = seen.idleMs(group.name) ?? 0
+  const kept = keeperOf(profile, seen) ?? tieOf(group.name, seen)
+  return kept ? { idleMs, limitMs, kept } : { idleMs, limitMs }
+}
+
+/** The first that applies, those first that the passing of time does not change. */
+function keeperOf({ group: { name }, limitMs, fixed, job }: Profile, seen: Seen): Kept | undefined {
+  const { needs, routed, phase, open, doubt } = seen
+  if (fixed) return { by: 'container', detail: fixed.instance.name }
+  if (limitMs === 0) return { by: 'setting' }
+  if (isChanging(phase(name))) return { by: 'change' }
+  const needing = needs.neededBy.get(name)
+  if (needing !== undefined) return { by: 'need', detail: needing }
+  if (!routed.has(name) && !seen.profiles.wanted.has(name)) return { by: 'route' }
+  if (job) return { by: 'job', detail: job.instance.name }
+  if (open(name) > 0) return { by: 'use', detail: String(open(name)) }
+  const why = doubt(name)
+  if (why !== undefined) return { by: 'doubt', detail: why }
+  return (seen.idleMs(name) ?? 0) < limitMs ? { by: 'time' } : undefined
 }
 
 const isChanging = (phase: Phase | undefined): boolean => phase === 'waking' || phase === 'falling-asleep'
 
-/** Whoever is told to stop runs until it has. */
-export const isRunning = ({ instance: { state } }: GroupMember): boolean =>
-  state === 'running' || state === 'restarting' || state === 'stopping'
-
-function outlookOf(group: Group, running: readonly GroupMember[], seen: Seen): Outlook {
-  const idleMs = seen.idleMs(group.name) ?? 0
-  const limitMs = limitOf(running)
-  const kept = keeperOf(group.name, running, { idleMs, limitMs }, seen)
-  return { idleMs, limitMs, ...(kept && { kept }) }
-}
-
-/** How long a group may be idle, if it may be put to sleep at all; 0: it may not. */
-export function sleepLimit({ members }: Group): number {
-  const running = members.filter(isRunning)
-  return running.length > 0 && running.every(({ wishes }) => wishes.lifecycle.wake) ? limitOf(running) : 0
-}
-
-/** Who wants the longest speaks for all. */
-function limitOf(members: readonly GroupMember[]): number {
-  const limits = members.map(({ wishes }) => wishes.lifecycle.idleMs)
-  return limits.includes(0) ? 0 : Math.max(...limits)
-}
-
-/** The first that applies, those first that the passing of time does not change. */
-function keeperOf(
-  group: string,
-  running: readonly GroupMember[],
-  { idleMs, limitMs }: Outlook,
-  { needs, routed, phase, open, doubt }: Seen,
-): Kept | undefined {
-  const fixed = running.find(({ wishes }) => !wishes.lifecycle.wake)
-  if (fixed) return { by: 'container', detail: fixed.instance.name }
-  if (limitMs === 0) return { by: 'setting' }
-  if (isChanging(phase(group))) return { by: 'change' }
-  const needing = needs.neededBy.get(group)
-  if (needing !== undefined) return { by: 'need', detail: needing }
-  if (!routed.has(group) && !needs.wanted.has(group)) return { by: 'route' }
-  const job = running.find(({ isJob }) => isJob)
-  if (job) return { by: 'job', detail: job.instance.name }
-  if (open(group) > 0) return { by: 'use', detail: String(open(group)) }
-  const why = doubt(group)
-  if (why !== undefined) return { by: 'doubt', detail: why }
-  return idleMs < limitMs ? { by: 'time' } : undefined
-}
-
 /** Those that need each other go together, or not at all. */
-function keepTied(outlooks: Map<string, Outlook>, { tiedTo }: Needs): void {
-  const kept = [...outlooks].filter(([, outlook]) => outlook.kept).map(([group]) => group)
-  for (const group of kept) {
-    for (const other of tiedTo(group)) {
-      const outlook = outlooks.get(other)
-      if (outlook && !outlook.kept) outlooks.set(other, { ...outlook, kept: { by: 'need', detail: group } })
-    }
-  }
+function tieOf(group: string, seen: Seen): Kept | undefined {
+  const awake = seen.needs.tiedTo(group).find((other) => {
+    const profile = seen.profiles.byName.get(other)
+    return profile !== undefined && profile.running.length > 0 && keeperOf(profile, seen) !== undefined
+  })
+  return awake === undefined ? undefined : { by: 'need', detail: awake }
 }
 
-function removalsOf(group: Group, running: readonly GroupMember[], seen: Seen): Action[] {
-  const old = group.members.filter((member) => isOverAge(member, seen))
-  const over = running.length > 0 ? [] : leftOver(group, seen).filter((member) => !old.includes(member))
+function removalsOf(profile: Profile, seen: Seen): Action[] {
+  const { name } = profile.group
+  if (isChanging(seen.phase(name))) return []
+  const old = profile.aging.filter((member) => isOverAge(member, seen))
+  const over = leftOver(profile, seen).filter((member) => !old.includes(member))
   const remove = (why: 'idle' | 'max-age', members: readonly GroupMember[]): Action[] =>
-    members.length === 0 ? [] : [{ group: group.name, what: 'remove', why, keys: members.map(({ key }) => key) }]
+    members.length === 0 ? [] : [{ group: name, what: 'remove', why, keys: members.map(({ key }) => key) }]
   return [...remove('max-age', old), ...remove('idle', over)]
 }
 
-function isOverAge({ instance: { source, createdAt }, wishes }: GroupMember, { now, canAct }: Seen): boolean {
-  const { maxAgeMs } = wishes.lifecycle
-  // A source that cannot tell when it was made says 0.
-  return maxAgeMs !== undefined && createdAt > 0 && now - createdAt > maxAgeMs && canAct(source)
+function isOverAge({ instance, wishes }: GroupMember, { now, canAct }: Seen): boolean {
+  const { maxAgeMs = Number.POSITIVE_INFINITY } = wishes.lifecycle
+  return now - instance.createdAt > maxAgeMs && canAct(instance.source)
 }
 
 /**
- * Containers that would have been removed had they been put to sleep, and have ended by themselves: died at their start,
- * mostly. One that has only just been made waits for its first start as long as an idle one for its end.
+ * Containers that have ended by themselves before they could be put to sleep and removed: died at their start, mostly. One
+ * that has only just been made waits for its first start as long as an idle one for its end.
  */
-function leftOver({ members }: Group, { stoppedMs, canAct }: Seen): GroupMember[] {
-  const found = members.filter(({ key, instance, wishes: { lifecycle } }) => {
-    if (instance.state !== 'stopped' || !lifecycle.wake || lifecycle.onIdle !== 'remove') return false
-    return lifecycle.idleMs > 0 && (stoppedMs(key) ?? 0) >= lifecycle.idleMs && canAct(instance.source)
-  })
+function leftOver({ group, ended }: Profile, { stoppedMs, canAct }: Seen): GroupMember[] {
+  const found = ended.filter(
+    ({ key, instance, wishes }) => (stoppedMs(key) ?? 0) >= wishes.lifecycle.idleMs && canAct(instance.source),
+  )
   // Others may still wait for what a job has done.
-  const areAll = members.every((member) => member.isJob || found.includes(member))
+  const areAll = group.members.every((member) => member.isJob || found.includes(member))
   return areAll ? found : found.filter(({ isJob }) => !isJob)
 }

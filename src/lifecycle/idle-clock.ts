@@ -22,7 +22,7 @@ export interface IdleClock {
   load(): Promise<void>
   /** Somebody used a group, so many milliseconds ago. */
   touch(group: string, agoMs?: number): void
-  /** These run now: who is new begins, who is missing counts no longer. */
+  /** These run now: who is new begins, who is missing counts no longer. A set that is the same object holds the same. */
   sight(running: ReadonlySet<string>): void
   /** Since the last use; undefined for a group that is not known to run. */
   idleMs(group: string): number | undefined
@@ -60,6 +60,7 @@ export function createIdleClock({ dir, clock, log, saveEveryMs = 1000 }: IdleClo
   const counts = new Map<string, ProxyCounts>()
   const turns = createTurns()
   const life = new AbortController()
+  let sighted: ReadonlySet<string> | undefined
   let isChanged = false
   let isSaving = false
   let lastSave = Number.NEGATIVE_INFINITY
@@ -75,6 +76,9 @@ export function createIdleClock({ dir, clock, log, saveEveryMs = 1000 }: IdleClo
   }
 
   function sight(running: ReadonlySet<string>): void {
+    // The same set as last time, and nobody else is known.
+    if (running === sighted && entries.size === running.size) return
+    sighted = running
     const now = clock.elapsed()
     for (const group of running) {
       const entry = entries.get(group)
@@ -125,8 +129,9 @@ export function createIdleClock({ dir, clock, log, saveEveryMs = 1000 }: IdleClo
 
   function snapshot(): ClockFile {
     const now = clock.elapsed()
-    const groups = [...entries].map(([name, { usedAt }]): [string, number] => [name, Math.round(now - usedAt)])
-    return { savedAt: clock.now(), groups: new Map(groups), counts }
+    const groups: [string, number][] = []
+    for (const [name, { usedAt }] of entries) groups.push([name, Math.round(now - usedAt)])
+    return { savedAt: clock.now(), groups, counts }
   }
 
   return {

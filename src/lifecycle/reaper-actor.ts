@@ -1,8 +1,8 @@
 import { messageOf } from '../lib/errors.js'
 import { createLimit } from '../lib/limit.js'
 import type { Logger } from '../lib/logger.js'
-import type { Groups } from '../model/groups.js'
 import type { Action } from './decide.js'
+import type { Profile } from './profile.js'
 import type { Vetoes } from './veto.js'
 import type { Sleeper, SleepReason } from './world.js'
 
@@ -31,7 +31,8 @@ export interface Actor {
 export interface ActorInputs {
   readonly sleeper: Sleeper
   readonly vetoes: Vetoes
-  readonly groups: () => Groups | undefined
+  /** What is known of a group at this moment. */
+  readonly profile: (group: string) => Profile | undefined
   /** Whether a group is idle long enough at this moment. */
   readonly isIdle: (group: string) => boolean
   /** A container of the group is about to be asked something. */
@@ -43,7 +44,7 @@ export interface ActorInputs {
 /** Each may wait for its connections to end and for its containers to stop. */
 const WIDTH = 8
 
-export function createActor({ sleeper, vetoes, groups, isIdle, asking, dryRun, log }: ActorInputs): Actor {
+export function createActor({ sleeper, vetoes, profile, isIdle, asking, dryRun, log }: ActorInputs): Actor {
   const limited = createLimit(WIDTH)
   const busy = new Set<string>()
   const vetoed = new Map<string, string>()
@@ -76,10 +77,10 @@ export function createActor({ sleeper, vetoes, groups, isIdle, asking, dryRun, l
   }
 
   async function veto(name: string, signal: AbortSignal): Promise<string | undefined> {
-    const group = groups()?.byName.get(name)
-    if (!group?.members.some(({ wishes }) => wishes.lifecycle.veto)) return undefined
+    const known = profile(name)
+    if (!known?.running.some(({ wishes }) => wishes.lifecycle.veto)) return undefined
     asking(name)
-    const no = await vetoes.ask(group, signal)
+    const no = await vetoes.ask(known, signal)
     if (no === undefined) vetoed.delete(name)
     else vetoed.set(name, no)
     return no

@@ -6,10 +6,11 @@ import type { Groups } from '../model/groups.js'
 import type { Plan } from '../model/plan.js'
 import type { LabelRules } from '../model/wishes.js'
 import type { Proxy } from '../proxies/proxy.js'
-import { type Decision, decide, type Keeper, type Kept, sleepLimit } from './decide.js'
+import { decide, type Keeper, type Kept, outlookOf, type Seen } from './decide.js'
 import { createEvidence, type Look } from './evidence.js'
 import { createIdleClock } from './idle-clock.js'
 import { type Needs, needsOf } from './needs.js'
+import { createProfiler, type Profile, type Profiles } from './profile.js'
 import { createActor, type Done } from './reaper-actor.js'
 import { createSightings } from './sightings.js'
 import { createTrafficWatch } from './traffic-watch.js'
@@ -90,22 +91,27 @@ export function createReaper(inputs: ReaperInputs): Reaper {
   const actor = createActor({
     sleeper: inputs.sleeper,
     vetoes: createVetoes({ rules: inputs.rules, log }),
-    groups: world.groups,
+    profile: profileOf,
     isIdle,
     asking: traffic.asked,
     dryRun,
     log,
   })
+  const profiler = createProfiler()
   const turns = createTurns()
   let latest: Latest | undefined
   let waiting: Promise<Looked> | undefined
   let loop: Promise<void> | undefined
   let failing: ReadonlySet<string> = new Set()
 
+  function profileOf(group: string): Profile | undefined {
+    const groups = world.groups()
+    return groups && profiler(groups).byName.get(group)
+  }
+
   function isIdle(group: string): boolean {
-    const idleMs = idle.idleMs(group)
-    const limitMs = latest?.decision.outlooks.get(group)?.limitMs ?? 0
-    return limitMs > 0 && idleMs !== undefined && idleMs >= limitMs && !holds.has(group)
+    const limitMs = profileOf(group)?.limitMs ?? 0
+    return limitMs > 0 && (idle.idleMs(group) ?? 0) >= limitMs && !holds.has(group)
   }
 
   /** Calls that come while one waits for its turn share it. */
@@ -127,39 +133,43 @@ export function createReaper(inputs: ReaperInputs): Reaper {
       problems,
     })
     if (!groups || !plan) return { ...report(0, ['it is not known yet what runs']), begun: [] }
-    const { running, needs } = observe(groups)
+    const profiles = profiler(groups)
+    const { running, needs } = observe(groups, profiles)
     const found = await evidence.look(plan, signal)
     tellFailures(found)
-    await watchTraffic(groups, found, running)
-    const decision = decideNow(groups, plan, found, needs)
+    await watchTraffic(profiles, found)
+    const seen = seenNow(profiles, plan, found, needs)
     const problems = [...found.failures].map(([proxy, reason]) => `${proxy}: ${reason}`)
-    latest = { at, decision, problems }
-    return { ...report(running.size, problems), begun: actor.begin(decision.actions, signal) }
+    latest = { at, seen, problems }
+    return { ...report(running.size, problems), begun: actor.begin(decide(seen), signal) }
   }
 
   /** What is known without asking anybody. */
-  function observe(groups: Groups) {
-    const running = sightings.take(groups)
-    const isWaking = (name: string) => inputs.waker.state(name)?.phase === 'waking'
-    const awake = new Set([...running, ...[...groups.byName.keys()].filter(isWaking)])
-    const needs = needsOf(groups, awake)
-    for (const name of running) if (needs.neededBy.has(name) || holds.has(name) || isWaking(name)) idle.touch(name)
+  function observe(groups: Groups, profiles: Profiles) {
+    const running = sightings.take(profiles)
+    const waking = new Set<string>()
+    for (const name of profiles.byName.keys()) if (inputs.waker.state(name)?.phase === 'waking') waking.add(name)
+    const awake = waking.size === 0 ? running : new Set([...running, ...waking])
+    const needs = needsOf(groups, awake, profiles.needy)
+    for (const names of [needs.neededBy.keys(), holds.keys(), waking]) {
+      for (const name of names) if (running.has(name)) idle.touch(name)
+    }
     return { running, needs }
   }
-  async function watchTraffic(groups: Groups, { untold }: Look, running: ReadonlySet<string>): Promise<void> {
+
+  async function watchTraffic({ byName }: Profiles, { untold }: Look): Promise<void> {
     const watched = [...untold].flatMap((name) => {
-      const group = running.has(name) ? groups.byName.get(name) : undefined
-      const limitMs = group ? sleepLimit(group) : 0
-      return group && limitMs > 0 ? [{ group, limitMs, idleMs: idle.idleMs(name) ?? 0 }] : []
+      const profile = byName.get(name)
+      return profile && profile.limitMs > 0 ? [{ profile, idleMs: idle.idleMs(name) ?? 0 }] : []
     })
     await traffic.look(watched, signal)
   }
 
-  function decideNow(groups: Groups, plan: Plan, found: Look, needs: Needs): Decision {
-    return decide({
-      groups,
+  function seenNow(profiles: Profiles, plan: Plan, found: Look, needs: Needs): Seen {
+    return {
+      profiles,
       needs,
-      routed: new Set(plan.backends.map(({ group }) => group)),
+      routed: routedOf(plan),
       phase: (group) => inputs.waker.state(group)?.phase,
       idleMs: idle.idleMs,
       open: (group) => (found.open.get(group) ?? 0) + (holds.get(group) ?? 0),
@@ -167,7 +177,13 @@ export function createReaper(inputs: ReaperInputs): Reaper {
       stoppedMs: sightings.stoppedMs,
       canAct: (source) => world.runtime(source) !== undefined,
       now: age(),
-    })
+    }
+  }
+
+  let routed: { readonly plan: Plan; readonly groups: ReadonlySet<string> } | undefined
+  function routedOf(plan: Plan): ReadonlySet<string> {
+    if (routed?.plan !== plan) routed = { plan, groups: new Set(plan.backends.map(({ group }) => group)) }
+    return routed.groups
   }
 
   /** Once, until it is over. */
@@ -193,23 +209,24 @@ export function createReaper(inputs: ReaperInputs): Reaper {
     }
   }
 
-  function outlooks(): SleepOutlook[] {
+  function outlooks({ seen }: Latest): SleepOutlook[] {
+    const running = seen.profiles.all.filter((profile) => profile.running.length > 0)
+    return running.map((profile) => shownOf(profile, seen)).sort((a, b) => (a.group < b.group ? -1 : 1))
+  }
+
+  function shownOf(profile: Profile, seen: Seen): SleepOutlook {
+    const { name: group } = profile.group
     const now = clock.now()
-    const shown = [...(latest?.decision.outlooks ?? [])].map(([group, { limitMs, kept }]): SleepOutlook => {
-      const idleMs = idle.idleMs(group) ?? 0
-      const veto = kept ? undefined : actor.vetoOf(group)
-      const keeper: Kept | undefined = veto === undefined ? kept : { by: 'veto', detail: veto }
-      return {
-        group,
-        idleSince: Math.round(now - idleMs),
-        ...((kept === undefined || kept.by === 'time') && {
-          sleepsAt: Math.round(now + Math.max(0, limitMs - idleMs)),
-        }),
-        ...(keeper && { keptBy: keeper.by }),
-        ...(keeper?.detail !== undefined && { keptDetail: keeper.detail }),
-      }
-    })
-    return shown.sort((a, b) => (a.group < b.group ? -1 : 1))
+    const { idleMs, limitMs, kept } = outlookOf(profile, seen)
+    const veto = kept ? undefined : actor.vetoOf(group)
+    const keeper: Kept | undefined = veto === undefined ? kept : { by: 'veto', detail: veto }
+    return {
+      group,
+      idleSince: Math.round(now - idleMs),
+      ...((kept === undefined || kept.by === 'time') && { sleepsAt: Math.round(now + Math.max(0, limitMs - idleMs)) }),
+      ...(keeper && { keptBy: keeper.by }),
+      ...(keeper?.detail !== undefined && { keptDetail: keeper.detail }),
+    }
   }
 
   return {
@@ -233,7 +250,7 @@ export function createReaper(inputs: ReaperInputs): Reaper {
       ...(latest && { lookedAt: latest.at }),
       problems: latest?.problems ?? [],
       counts: Object.fromEntries(actor.counts),
-      groups: outlooks(),
+      groups: latest ? outlooks(latest) : [],
     }),
     async start() {
       await idle.load()
@@ -249,7 +266,7 @@ export function createReaper(inputs: ReaperInputs): Reaper {
 
 interface Latest {
   readonly at: number
-  readonly decision: Decision
+  readonly seen: Seen
   readonly problems: readonly string[]
 }
 

@@ -2,9 +2,9 @@ import type { Clock } from '../lib/clock.js'
 import { withDeadline } from '../lib/deadline.js'
 import { messageOf } from '../lib/errors.js'
 import { createLimit } from '../lib/limit.js'
-import type { Group, GroupMember } from '../model/groups.js'
+import type { GroupMember } from '../model/groups.js'
 import type { Runtime } from '../runtimes/runtime.js'
-import { isRunning } from './decide.js'
+import type { Profile } from './profile.js'
 
 /**
  * Tells by what containers send whether somebody talks with them, where the proxy cannot tell what is open. Measured on
@@ -22,9 +22,8 @@ export interface TrafficWatch {
 }
 
 export interface Watched {
-  readonly group: Group
+  readonly profile: Profile
   readonly idleMs: number
-  readonly limitMs: number
 }
 
 export interface TrafficWatchInputs {
@@ -65,9 +64,9 @@ export function createTrafficWatch({ runtime, used, quietBytes, clock }: Traffic
   const tracks = new Map<string, Track>()
 
   async function look(groups: readonly Watched[], signal: AbortSignal): Promise<void> {
-    const names = new Set(groups.map(({ group }) => group.name))
+    const names = new Set(groups.map(({ profile }) => profile.group.name))
     for (const name of tracks.keys()) if (!names.has(name)) tracks.delete(name)
-    const turns = groups.map((watched) => ({ watched, track: trackOf(watched.group.name) })).filter(isTime)
+    const turns = groups.map((watched) => ({ watched, track: trackOf(watched.profile.group.name) })).filter(isTime)
     for (const { track } of turns) track.doubt = NOT_YET
     turns.sort((a, b) => (a.track.sample?.at ?? 0) - (b.track.sample?.at ?? 0))
     await Promise.all(turns.slice(0, MAX_GROUPS).map((turn) => limited(() => judge(turn, signal))))
@@ -80,18 +79,18 @@ export function createTrafficWatch({ runtime, used, quietBytes, clock }: Traffic
   }
 
   const isTime = ({ watched, track: { sample } }: Turn): boolean =>
-    sample === undefined || watched.idleMs >= watched.limitMs || isOver(sample, watched)
+    sample === undefined || watched.idleMs >= watched.profile.limitMs || isOver(sample, watched)
 
   const isOver = ({ at }: Sample, watched: Watched): boolean => clock.elapsed() - at >= windowOf(watched)
 
   async function judge({ watched, track }: Turn, signal: AbortSignal): Promise<void> {
-    const members = watched.group.members.filter((member) => isRunning(member) && member.wishes.routes.length > 0)
+    const members = watched.profile.running.filter(({ wishes }) => wishes.routes.length > 0)
     try {
       const sample = await take(members, signal)
       const before = track.sample
       const isComparable = before !== undefined && members.every(({ key }) => isMore(key, before, sample))
       const isUsed = isComparable && members.some((member) => isTalking(member, before, sample, track.asked))
-      if (isUsed) used(watched.group.name)
+      if (isUsed) used(watched.profile.group.name)
       track.doubt = isComparable ? undefined : NOT_YET
       // Else the next one is compared with the same again.
       if (!isComparable || isUsed || isOver(before, watched)) Object.assign(track, { sample, asked: 0 })
@@ -139,7 +138,7 @@ interface Turn {
 
 const NOT_YET = 'what its containers send has only just begun to be watched'
 
-const windowOf = ({ limitMs }: Watched): number => Math.min(limitMs, Math.max(WINDOW_MS, limitMs / 8))
+const windowOf = ({ profile: { limitMs } }: Watched): number => Math.min(limitMs, Math.max(WINDOW_MS, limitMs / 8))
 
 /** A container that was started anew counts from nothing. */
 const isMore = (key: string, before: Sample, now: Sample): boolean =>

@@ -1,16 +1,16 @@
 import { withDeadline } from '../lib/deadline.js'
 import { messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
-import type { Group, GroupMember } from '../model/groups.js'
+import type { GroupMember } from '../model/groups.js'
 import type { LabelRules, RouteWish } from '../model/wishes.js'
-import { isRunning } from './decide.js'
 import { askStatus, type ProbeTarget } from './probe.js'
 import { probeTargets } from './probe-targets.js'
+import type { Profile } from './profile.js'
 
 /** Asks apps that want to be asked before they are put to sleep. */
 export interface Vetoes {
   /** @returns who says no, and how; undefined when nobody does */
-  ask(group: Group, signal: AbortSignal): Promise<string | undefined>
+  ask(profile: Profile, signal: AbortSignal): Promise<string | undefined>
 }
 
 export interface VetoInputs {
@@ -44,10 +44,10 @@ export function createVetoes({ rules, log, timeoutMs = 5000 }: VetoInputs): Veto
   }
 
   return {
-    async ask({ members }, signal) {
-      for (const member of members) {
+    async ask({ running }, signal) {
+      for (const member of running) {
         const { veto } = member.wishes.lifecycle
-        const no = veto && isRunning(member) ? await askOne(member, veto.path, signal) : undefined
+        const no = veto ? await askOne(member, veto.path, signal) : undefined
         if (no !== undefined) return no
       }
       return undefined

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
-import { type Decision, decide, type Seen } from '../../src/lifecycle/decide.js'
+import { type Action, decide, type Outlook, outlookOf, type Seen } from '../../src/lifecycle/decide.js'
 import { needsOf } from '../../src/lifecycle/needs.js'
+import { createProfiler } from '../../src/lifecycle/profile.js'
 import type { Phase } from '../../src/lifecycle/world.js'
 import type { Instance } from '../../src/model/instance.js'
 import { member, needing, pretendWorld } from '../support/reaper-world.js'
@@ -18,16 +19,21 @@ interface Given {
   now?: number
 }
 
+interface Decision {
+  readonly actions: readonly Action[]
+  /** Of the groups that run. */
+  readonly outlooks: ReadonlyMap<string, Outlook>
+}
+
 function decided(instances: readonly Instance[], given: Given = {}): Decision {
   const world = pretendWorld()
   world.has(...instances)
   const groups = world.groups()
-  const running = [...groups.byName.values()].filter(({ members }) =>
-    members.some(({ instance }) => instance.state === 'running'),
-  )
+  const profiles = createProfiler()(groups)
+  const running = profiles.all.filter((profile) => profile.running.length > 0)
   const seen: Seen = {
-    groups,
-    needs: needsOf(groups, new Set(running.map(({ name }) => name))),
+    profiles,
+    needs: needsOf(groups, new Set(running.map(({ group }) => group.name))),
     routed: new Set(world.plan().backends.map(({ group }) => group)),
     phase: (group) => given.phase?.[group],
     idleMs: (group) => (given.idle?.[group] ?? 60) * MINUTE,
@@ -37,7 +43,8 @@ function decided(instances: readonly Instance[], given: Given = {}): Decision {
     canAct: (source) => source === 'test',
     now: given.now ?? HOUR,
   }
-  return decide(seen)
+  const outlooks = new Map(running.map((profile) => [profile.group.name, outlookOf(profile, seen)]))
+  return { actions: decide(seen), outlooks }
 }
 
 /** `sleep a`, `remove a-web max-age`, … */

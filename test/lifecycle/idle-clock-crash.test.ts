@@ -49,7 +49,7 @@ test(`of ${KILLS} processes that are killed under load, each leaves a whole file
     // The one that was told last, or the one that was just put in place: no more than one is ever under way.
     expect(told.at(-1)).toBeGreaterThan(before)
     expect([told.at(-1), (told.at(-1) ?? 0) + 1]).toContain(inFile)
-    expect(groups.size).toBe(GROUPS)
+    expect([...groups]).toHaveLength(GROUPS)
     before = inFile
   }
   const idle = createIdleClock({ dir, clock: systemClock, log: silentLogger() })

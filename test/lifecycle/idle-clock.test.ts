@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
@@ -191,8 +191,6 @@ describe('the file of the idle clock', () => {
     for (let round = 0; round < 5; round++) await clock.pass(1000)
     expect(lines).toHaveLength(1)
     rmSync(dir)
-    mkdirSync(dir)
-    chmodSync(dir, 0o700)
     await until('it is written', async () => {
       await clock.pass(1000)
       return saved()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { createProfiler } from '../../src/lifecycle/profile.js'
 import { createTrafficWatch } from '../../src/lifecycle/traffic-watch.js'
 import { createFakeClock } from '../support/clock.js'
 import { member, pretendWorld } from '../support/reaper-world.js'
@@ -12,6 +13,7 @@ function setUp(labels: Record<string, string> = {}) {
   world.has(member('a', labels), member('a', { service: 'db', port: 'none' }))
   const clock = createFakeClock()
   const used: string[] = []
+  const profiler = createProfiler()
   let questions = 0
   const runtime: typeof world.runtime = (source) => {
     const found = world.runtime(source)
@@ -25,13 +27,12 @@ function setUp(labels: Record<string, string> = {}) {
     }
   }
   const watch = createTrafficWatch({ runtime, used: (group) => void used.push(group), quietBytes: 1, clock })
-  const group = () => world.groups().byName.get('a')!
   world.sent.set('a-web', 1000)
   return {
     ...{ world, clock, used, watch },
     questions: () => questions,
     sends: (bytes: number) => world.sent.set('a-web', (world.sent.get('a-web') ?? 0) + bytes),
-    look: (idleMs = 0, limitMs = LIMIT) => watch.look([{ group: group(), idleMs, limitMs }], signal),
+    look: (idleMs = 0) => watch.look([{ profile: profiler(world.groups()).byName.get('a')!, idleMs }], signal),
     doubt: () => watch.doubt('a'),
   }
 }

@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
+import { createProfiler } from '../../src/lifecycle/profile.js'
 import { createVetoes } from '../../src/lifecycle/veto.js'
 import type { Instance } from '../../src/model/instance.js'
 import { freePort } from '../support/ports.js'
@@ -37,7 +38,7 @@ function setUp(timeoutMs = 5000) {
   const here = { networks: [{ name: 'web', address: '127.0.0.1', shared: true }] }
   const ask = async (...members: Instance[]) => {
     world.has(...members)
-    return vetoes.ask(world.groups().byName.get('a')!, signal)
+    return vetoes.ask(createProfiler()(world.groups()).byName.get('a')!, signal)
   }
   return { ask, lines, here }
 }

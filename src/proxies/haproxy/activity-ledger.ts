@@ -1,27 +1,34 @@
+import { isSpare } from './runtime/spares.js'
 import type { Activity } from './runtime/state-dumps.js'
 
-/** What a worker had counted when it was last asked, by the plan's names. */
+/** What a worker had counted when it was last asked. */
 export interface WorkerCount {
   /** Monotonic milliseconds. */
   readonly at: number
+  /** By HAProxy's own names. */
   readonly backends: ReadonlyMap<string, Activity>
+}
+
+/** The same with the names that its spares have in the plan. */
+export interface NamedCount extends WorkerCount {
+  readonly owners: ReadonlyMap<string, string>
 }
 
 /** What all workers that ever were have counted together, so that a reload is no gap. */
 export interface Ledger {
-  /** A worker is gone: its count stays. `unseen`: it may live on where nobody can look, with what it had open. */
-  close(count: WorkerCount, unseen: boolean): void
-  /** Together with those that live. @param at now, in monotonic milliseconds */
-  sum(living: readonly WorkerCount[], at: number): Map<string, Traffic>
+  /** A worker is gone: its count stays. `isUnseen`: it may live on where nobody can look, with what it had open. */
+  close(count: NamedCount, isUnseen: boolean): void
+  /** Together with those that live, of these names; good until the next call. @param now in monotonic milliseconds */
+  sum(living: readonly NamedCount[], names: ReadonlySet<string>, now: number): ReadonlyMap<string, Traffic>
   /** Forgets every other name. */
   keep(names: ReadonlySet<string>): void
 }
 
 export interface Traffic {
-  readonly total: number
-  readonly current: number
+  total: number
+  current: number
   /** Monotonic milliseconds; undefined when nothing ever came. */
-  readonly lastAt: number | undefined
+  lastAt: number | undefined
 }
 
 /**
@@ -31,41 +38,64 @@ export interface Traffic {
 export const UNSEEN_MS = 24 * 3_600_000
 
 export function createLedger(): Ledger {
-  const closed = new Map<string, { total: number; lastAt: number | undefined }>()
-  const unseen = new Map<string, { until: number; current: number }>()
+  const closed = new Map<string, Traffic>()
+  /** Kept from call to call: to make ten thousand of them anew takes longer than to add up. */
+  const sums = new Map<string, Traffic & { round: number }>()
+  let round = 0
+  const unseen = new Map<string, { readonly until: number; readonly current: number }>()
+
+  /** Sets a sum to what those have left that are gone. */
+  function begin(name: string, now: number): Traffic & { round: number } {
+    const sum = sums.get(name) ?? { round: 0, total: 0, current: 0, lastAt: undefined }
+    const gone = closed.get(name)
+    const left = unseen.size === 0 ? undefined : unseen.get(name)
+    sums.set(name, sum)
+    sum.round = round
+    sum.total = gone?.total ?? 0
+    sum.lastAt = gone?.lastAt
+    sum.current = left && left.until > now ? left.current : 0
+    return sum
+  }
+
   return {
-    close({ at, backends }, isUnseen) {
-      for (const [name, activity] of backends) {
-        const before = closed.get(name)
-        const lastAt = latest(before?.lastAt, lastOf(activity, at))
-        if (activity.total > 0 || before) closed.set(name, { total: (before?.total ?? 0) + activity.total, lastAt })
+    close({ at, backends, owners }, isUnseen) {
+      for (const [raw, activity] of backends) {
+        const name = nameOf(raw, owners)
+        if (name === undefined || (activity.total === 0 && activity.current === 0)) continue
+        const sum = closed.get(name) ?? { total: 0, current: 0, lastAt: undefined }
+        closed.set(name, sum)
+        add(sum, activity, at)
+        sum.current = 0
         if (isUnseen && activity.current > 0) unseen.set(name, { until: at + UNSEEN_MS, current: activity.current })
       }
     },
-    sum(living, now) {
-      const sums = new Map<string, Traffic>()
-      for (const { at, backends } of living) {
-        for (const [name, activity] of backends) {
-          const { total, current, lastAt } = sums.get(name) ?? before(name, now)
-          sums.set(name, {
-            total: total + activity.total,
-            current: current + activity.current,
-            lastAt: latest(lastAt, lastOf(activity, at)),
-          })
+    sum(living, names, now) {
+      round++
+      for (const { at, backends, owners } of living) {
+        for (const [raw, activity] of backends) {
+          const name = nameOf(raw, owners)
+          if (name === undefined || !names.has(name)) continue
+          const sum = sums.get(name)
+          add(sum?.round === round ? sum : begin(name, now), activity, at)
         }
       }
+      for (const [name, sum] of sums) if (sum.round !== round) sums.delete(name)
       return sums
     },
     keep(names) {
       for (const map of [closed, unseen]) for (const name of map.keys()) if (!names.has(name)) map.delete(name)
     },
   }
+}
 
-  function before(name: string, now: number): Traffic {
-    const { total = 0, lastAt = undefined } = closed.get(name) ?? {}
-    const { until = now, current = 0 } = unseen.get(name) ?? {}
-    return { total, lastAt, current: until > now ? current : 0 }
-  }
+const nameOf = (raw: string, owners: ReadonlyMap<string, string>): string | undefined =>
+  isSpare(raw) ? owners.get(raw) : raw
+
+function add(sum: Traffic, activity: Activity, at: number): void {
+  sum.total += activity.total
+  sum.current += activity.current
+  const lastAt = lastOf(activity, at)
+  if (lastAt !== undefined && (sum.lastAt === undefined || sum.lastAt < lastAt)) sum.lastAt = lastAt
 }
 
 /** HAProxy counts in whole seconds: of the moments that are possible, the latest. */
@@ -73,6 +103,3 @@ function lastOf({ current, lastSeconds }: Activity, at: number): number | undefi
   if (current > 0) return at
   return lastSeconds < 0 ? undefined : at - Math.max(0, lastSeconds - 1) * 1000
 }
-
-const latest = (a: number | undefined, b: number | undefined): number | undefined =>
-  a === undefined ? b : b === undefined ? a : Math.max(a, b)

@@ -7,8 +7,8 @@ import { type Activity, parseStat } from './runtime/state-dumps.js'
 
 /** Asks HAProxy's workers for their traffic: the one that serves, and those that only finish what they have. */
 export interface WorkerReader {
-  /** By the stats socket. */
-  serving(signal: AbortSignal): Promise<WorkerReading>
+  /** By the stats socket. `known`: the last answer, whose figures are replaced where it is of the same worker. */
+  serving(signal: AbortSignal, known?: WorkerActivity): Promise<WorkerReading>
   /**
    * By the master's socket, which alone leads to workers that were replaced; a silent WebSocket keeps one alive for as
    * long as it lasts. Undefined: there is no such socket here, so that nobody can tell.
@@ -28,7 +28,7 @@ export interface WorkerReaderInputs {
 
 export function createWorkerReader({ stats, master }: WorkerReaderInputs): WorkerReader {
   /** Undefined when it ended meanwhile. */
-  async function readOld(pid: number, signal: AbortSignal): Promise<ReadonlyMap<string, Activity> | undefined> {
+  async function readOld(pid: number, signal: AbortSignal): Promise<Map<string, Activity> | undefined> {
     try {
       return parseStat(await ask(pid, SHOW_TRAFFIC, signal))
     } catch (error) {
@@ -47,8 +47,8 @@ export function createWorkerReader({ stats, master }: WorkerReaderInputs): Worke
   }
 
   return {
-    async serving(signal) {
-      return { ...(await readActivity(stats, signal)), ask: (command, until) => stats.ask(command, until) }
+    async serving(signal, known) {
+      return { ...(await readActivity(stats, signal, known)), ask: (command, until) => stats.ask(command, until) }
     },
     async old(serving, signal) {
       if (!existsSync(master.path)) return undefined

@@ -4,13 +4,14 @@ import type { Logger } from '../../lib/logger.js'
 import { createTurns } from '../../lib/turns.js'
 import type { Plan } from '../../model/plan.js'
 import type { BackendActivity } from '../proxy.js'
-import { createLedger, type WorkerCount } from './activity-ledger.js'
+import { createLedger, type Traffic, type WorkerCount } from './activity-ledger.js'
 import type { WorkerReader, WorkerReading } from './activity-workers.js'
 import { createLookup } from './lookup.js'
 import type { Reply } from './runtime/socket.js'
 import { commandLine } from './runtime/socket-command.js'
 import { isSpare } from './runtime/spares.js'
-import { type Activity, parseMap } from './runtime/state-dumps.js'
+import type { WorkerActivity } from './runtime/state.js'
+import { parseMap } from './runtime/state-dumps.js'
 import { isSameWorker, type WorkerKey } from './runtime/types.js'
 
 /**
@@ -44,12 +45,18 @@ export function createActivityReader(inputs: ActivityInputs): ActivityReader {
   const owners = createSpareOwners(inputs)
   const ledger = createLedger()
   /** By process id, as last asked. */
-  const records = new Map<number, Raw>()
+  const records = new Map<number, WorkerCount>()
   const began = clock.now()
   let gaps = 0
-  let serving: WorkerKey | undefined
+  let serving: WorkerActivity | undefined
   /** The worker that serves was asked just before it is replaced. */
   let announced = false
+
+  let known: { readonly plan: Plan; readonly names: ReadonlySet<string> } | undefined
+  function namesOf(wanted: Plan): ReadonlySet<string> {
+    if (known?.plan !== wanted) known = { plan: wanted, names: new Set(wanted.backends.map(({ name }) => name)) }
+    return known.names
+  }
 
   async function record(reading: WorkerReading, signal: AbortSignal): Promise<void> {
     await owners.learn(reading, signal)
@@ -57,7 +64,7 @@ export function createActivityReader(inputs: ActivityInputs): ActivityReader {
   }
 
   async function recordServing(signal: AbortSignal): Promise<number> {
-    const reading = await workers.serving(signal)
+    const reading = await workers.serving(signal, serving)
     const isAnother = serving !== undefined && !isSameWorker(serving, reading)
     if (isAnother && !announced) gaps++
     // In a container the same process id comes again.
@@ -71,29 +78,31 @@ export function createActivityReader(inputs: ActivityInputs): ActivityReader {
   async function read(signal: AbortSignal): Promise<BackendActivity[]> {
     const wanted = plan()
     if (wanted === undefined) throw tooEarly()
-    const names = new Set(wanted.backends.map(({ name }) => name))
+    const names = namesOf(wanted)
     const pid = await recordServing(signal)
     const old = await workers.old(pid, signal)
     for (const reading of old ?? []) await record(reading, signal)
     const alive = new Set([pid, ...(old ?? []).map((reading) => reading.pid)])
-    const translate = (worker: number, raw: Raw) => named(raw, owners.of(worker, wanted), names)
-    for (const [worker, raw] of records) {
+    for (const [worker, count] of records) {
       if (alive.has(worker)) continue
-      ledger.close(translate(worker, raw), old === undefined)
+      ledger.close({ ...count, owners: owners.of(worker, wanted) }, old === undefined)
       records.delete(worker)
       owners.forget(worker)
     }
     ledger.keep(names)
+    const living = [...records].map(([worker, count]) => ({ ...count, owners: owners.of(worker, wanted) }))
+    return activitiesOf(ledger.sum(living, names, clock.elapsed()), `${began}.${gaps}`)
+  }
+
+  /** A backend that nobody ever asked has no last time. */
+  function activitiesOf(sums: ReadonlyMap<string, Traffic>, counting: string): BackendActivity[] {
     const now = clock.elapsed()
-    const sums = ledger.sum(
-      [...records].map(([worker, raw]) => translate(worker, raw)),
-      now,
-    )
-    const counting = `${began}.${gaps}`
-    return [...sums].map(([backend, { total, current, lastAt }]) => ({
-      ...{ backend, total, current, counting },
-      ...(lastAt !== undefined && { quietMs: Math.max(0, Math.round(now - lastAt)) }),
-    }))
+    const found: BackendActivity[] = []
+    for (const [backend, { total, current, lastAt }] of sums) {
+      if (lastAt === undefined) found.push({ backend, total, counting, current })
+      else found.push({ backend, total, counting, current, quietMs: Math.max(0, Math.round(now - lastAt)) })
+    }
+    return found
   }
 
   async function beforeLoad(signal: AbortSignal): Promise<void> {
@@ -110,29 +119,6 @@ export function createActivityReader(inputs: ActivityInputs): ActivityReader {
   return {
     read: (signal) => turns.take(() => read(signal)),
     beforeLoad: (signal) => turns.take(() => beforeLoad(signal)),
-  }
-}
-
-/** By HAProxy's own names. */
-type Raw = WorkerCount
-
-function named({ at, backends }: Raw, owners: ReadonlyMap<string, string>, names: ReadonlySet<string>): WorkerCount {
-  const found = new Map<string, Activity>()
-  for (const [raw, activity] of backends) {
-    const name = isSpare(raw) ? owners.get(raw) : raw
-    if (name === undefined || !names.has(name)) continue
-    const other = found.get(name)
-    found.set(name, other ? together(other, activity) : activity)
-  }
-  return { at, backends: found }
-}
-
-function together(a: Activity, b: Activity): Activity {
-  const seconds = [a.lastSeconds, b.lastSeconds].filter((value) => value >= 0)
-  return {
-    total: a.total + b.total,
-    current: a.current + b.current,
-    lastSeconds: seconds.length === 0 ? -1 : Math.min(...seconds),
   }
 }
 

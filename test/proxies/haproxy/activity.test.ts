@@ -24,7 +24,10 @@ function setUp(more: { maps?: Record<string, string>; sparesOf?: Record<number, 
   const reading = (pid: number, counts: Counts): WorkerReading => ({
     pid,
     backends: new Map(
-      Object.entries(counts).map(([name, [total, current, lastSeconds]]) => [name, { total, current, lastSeconds }]),
+      Object.entries(counts).map(([name, [total, current, lastSeconds]]) => [
+        name,
+        { name, total, current, lastSeconds },
+      ]),
     ),
     async ask(command) {
       asked.push(command)

@@ -84,19 +84,26 @@ function createReceived() {
   let chunks: Buffer[] = []
   let bytes = 0
   let tail = ''
+  /** Of all chunks; a dump of 10,000 backends holds 3 MB. */
+  let whole: string | undefined
   const received = {
     bytes: () => bytes,
     add(chunk: Buffer) {
       chunks.push(chunk)
+      whole = undefined
       bytes += chunk.length
       tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - PROMPT.length))).slice(-PROMPT.length)
     },
     endsWithPrompt: () => tail === PROMPT,
-    text: () => Buffer.concat(chunks).toString('utf8'),
+    text() {
+      whole ??= Buffer.concat(chunks).toString('utf8')
+      return whole
+    },
     prompts: () => received.text().split(PROMPT).length - 1,
     take() {
       const text = received.text()
       chunks = []
+      whole = undefined
       bytes = 0
       tail = ''
       return text

@@ -57,17 +57,25 @@ export async function readWorker(socket: RuntimeSocket, signal: AbortSignal): Pr
   return parseInfo(await socket.ask(ASK_INFO, signal))
 }
 
-/** Traffic by backend, those without servers too, of the worker that a new connection reaches. */
-export function readActivity(socket: RuntimeSocket, signal: AbortSignal): Promise<WorkerActivity> {
+/**
+ * Traffic by backend, those without servers too, of the worker that a new connection reaches.
+ * @param known what was read last; where it is of the same worker, its figures are replaced
+ */
+export function readActivity(
+  socket: RuntimeSocket,
+  signal: AbortSignal,
+  known?: WorkerActivity,
+): Promise<WorkerActivity> {
   return socket.session(async (session) => {
     const { pid, startedAt } = parseInfo(await session.ask(ASK_INFO))
-    const backends = parseStat(await session.ask(SHOW_TRAFFIC))
-    return { pid, ...(startedAt !== undefined && { startedAt }), backends }
+    const worker = { pid, ...(startedAt !== undefined && { startedAt }) }
+    const before = known && isSameWorker(known, worker) ? known.backends : undefined
+    return { ...worker, backends: parseStat(await session.ask(SHOW_TRAFFIC), before) }
   }, signal)
 }
 
 export interface WorkerActivity extends WorkerKey {
-  readonly backends: ReadonlyMap<string, Activity>
+  readonly backends: Map<string, Activity>
 }
 
 /** Backends only: every proxy, rows of type 2, every server. */
