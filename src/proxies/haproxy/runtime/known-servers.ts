@@ -20,6 +20,7 @@ export type Asked = 'everything' | 'what was touched'
 
 export interface Known {
   readonly worker: WorkerKey
+  readonly backends: Running['backends']
   readonly servers: Running['servers']
   /** Backends whose servers may be others by now. */
   readonly touched: ReadonlySet<string>
@@ -34,7 +35,7 @@ export function createKnownServers(clock: Pick<Clock, 'elapsed'>, goodForMs: num
     learn(running, asked, leaving) {
       if (asked === 'everything') wholeAt = clock.elapsed()
       touched = new Set(leaving)
-      known = { worker: running, servers: running.servers, touched }
+      known = { worker: running, backends: running.backends, servers: running.servers, touched }
     },
     touch(steps) {
       for (const step of steps) if ('backend' in step) touched.add(step.backend)

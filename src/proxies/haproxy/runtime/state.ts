@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../../../lib/clock.js'
 import { HostlerError } from '../../../lib/errors.js'
 import type { Known } from './known-servers.js'
+import { isAtLeast } from './sections-server-options.js'
 import type { Reply, RuntimeSession, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
 import {
@@ -84,8 +85,10 @@ export const SHOW_TRAFFIC = 'show stat -1 2 -1'
 async function readOnce(session: RuntimeSession, options: ReadOptions): Promise<Running> {
   const worker = parseInfo(await session.ask(ASK_INFO))
   const { version, pid, startedAt } = worker
-  const backends = parseBackends(await session.ask('show backend'))
   const known = options.known && isSameWorker(options.known.worker, worker) ? options.known : undefined
+  // Until 3.4 a worker has the backends that it loaded and no others.
+  const isFixed = !isAtLeast(version, 3, 4)
+  const backends = known && isFixed ? known.backends : parseBackends(await session.ask('show backend'))
   const servers = known
     ? await readTouched(session, known, backends)
     : parseServersState(await session.ask('show servers state'))
