@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { loadConfig } from '../../src/config/load.js'
 import { systemClock } from '../../src/lib/clock.js'
 import { silentLogger } from '../../src/lib/logger.js'
+import { createReaper } from '../../src/lifecycle/reaper.js'
 import type { Plan } from '../../src/model/plan.js'
 import { createPlanner } from '../../src/model/planner.js'
 import { createHaproxy } from '../../src/proxies/haproxy/index.js'
@@ -12,8 +13,10 @@ import type { BackendActivity, Proxy } from '../../src/proxies/proxy.js'
 import { createPublisher } from '../../src/publish/publisher.js'
 import { openTunnel, startTunnelServer } from '../support/executor-rig.js'
 import { instance, rules } from '../support/instances.js'
+import { member, pretendWorld } from '../support/reaper-world.js'
 import { createRig, type Rig } from '../support/rig.js'
 import { describeWith } from '../support/servers.js'
+import { tempDir } from '../support/temp.js'
 import { startUpstream, type Upstream } from '../support/upstreams.js'
 import { until } from '../support/wait.js'
 
@@ -145,6 +148,41 @@ describeWith(['haproxy'], 'the traffic of HAProxy', () => {
     expect((await read())['first']?.counting).toBe(after['first']?.counting)
   })
 
+  test('keeps a silent WebSocket awake over ten times its idle time and three reloads, and nobody else', async () => {
+    const world = pretendWorld()
+    const here = { networks: [{ name: 'web', address: '127.0.0.1', shared: true }] }
+    world.has(
+      member('quiet', { port: String(web.port), idle: '300ms' }, here),
+      member('holding', { port: String(tunnels.port), idle: '300ms' }, here),
+    )
+    await driven.use(world.plan())
+    const tunnel = await until('the tunnel is open', () => openTunnel(rig.ports.http, hostOf('holding')))
+    let looks = 0
+    const activity = async (until: AbortSignal) => {
+      looks++
+      return (await driven.proxy.activity?.(until)) ?? []
+    }
+    const { waker, sleeper, rules } = world
+    const settings = { sleep: { interval: 100, dryRun: false, quietBytes: 1 }, stateDir: tempDir() }
+    const proxies = [{ name: 'haproxy', activity }]
+    const clock = systemClock
+    const reaper = createReaper({ world, waker, sleeper, proxies, settings, rules, clock, log: silentLogger() })
+    try {
+      await reaper.start()
+      await until('the other one sleeps', () => world.asked.includes('sleep quiet idle'))
+      for (let round = 1; round <= 3; round++) {
+        await reload(world.plan())
+        await until('it has looked often enough', () => looks >= round * 12)
+      }
+      expect(world.asked).toEqual(['sleep quiet idle'])
+      expect(await tunnel.echo('still there')).toBe('still there')
+      tunnel.end()
+      await until('it sleeps too', () => world.asked.includes('sleep holding idle'))
+    } finally {
+      await reaper.stop()
+    }
+  }, 60_000)
+
   test('a worker that was there before Hostler is asked before it is replaced, and knows whom its spares served', async () => {
     const other = await createRig({ HAPROXY_SPARE_BACKENDS: '4' })
     rig.keep({ ...web, close: () => other.close() })
@@ -168,7 +206,7 @@ describeWith(['haproxy'], 'the traffic of HAProxy', () => {
       const found = await activityOf(next.proxy)
       expect(found['first']).toMatchObject({ current: 0, quietMs: expect.any(Number) })
       expect(found['first']?.total).toBeGreaterThan(0)
-      expect(found['socket']).toMatchObject({ total: 1, current: 1 })
+      expect(found['socket']).toMatchObject({ current: 1 })
       expect(await tunnel.echo('on')).toBe('on')
     } finally {
       tunnel.end()
