@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { execa } from 'execa'
 import { APP, type Inn, openInn } from '../support/inn.js'
@@ -99,6 +100,23 @@ describeWith(
       const answers = await Promise.all(Array.from({ length: 200 }, () => inn.rig.ask('crowd.ci.test', '/echo')))
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
       expect(await inn.starts('crowd-web-1')).toBe(1)
+    }, 30_000)
+
+    test('a client that hangs up holds no place any longer', async () => {
+      await asleep('left', {}, ['START_MS=20000'])
+      const held = async () => (await inn.hostler().state()).lifecycle?.held
+      for (const [length, body] of [
+        [0, ''],
+        [1, 'x'],
+        [4 << 20, 'x'.repeat(300_000)],
+      ] as const) {
+        const socket = connect(inn.rig.ports.http, '127.0.0.1')
+        socket.on('error', () => undefined)
+        socket.write(`POST / HTTP/1.1\r\nHost: left.ci.test\r\nContent-Length: ${length}\r\n\r\n${body}`)
+        await until('it is held', async () => (await held()) === 1)
+        socket.destroy()
+        await until('nobody is', async () => (await held()) === 0)
+      }
     }, 30_000)
 
     test.each(['/robots.txt', '/favicon.ico', '/healthz'])(

@@ -5,6 +5,7 @@ import { createIgnorer, isPageLoad } from './audience.js'
 import type { PublicParts } from './parts.js'
 import { type Patience, WaitsClosed } from './patience.js'
 import type { Places } from './places.js'
+import { createPulse } from './pulse.js'
 import {
   full,
   late,
@@ -39,6 +40,7 @@ const NO_GROUP = ''
 
 export function createAwakener({ world, waker, settings, clock, log, places, patience, find }: Parts): Awakener {
   const ignores = createIgnorer(settings)
+  const pulse = createPulse(clock)
 
   async function waitFor(visit: Visit, { route, backend: { group, stack } }: Match, isPage: boolean) {
     const startedAt = clock.elapsed()
@@ -97,6 +99,7 @@ export function createAwakener({ world, waker, settings, clock, log, places, pat
       const isPage = !visit.upgrade && isPageLoad(visit.ask, visit.request.headers)
       const leave = places.take(group)
       if (!leave && !isPage) return full
+      const rest = pulse.feel(visit)
       try {
         if (leave) return await waitFor(visit, match, isPage)
         await patience.awake(group, { ms: 0, signal: visit.signal })
@@ -105,6 +108,7 @@ export function createAwakener({ world, waker, settings, clock, log, places, pat
         if (visit.signal.aborted || error instanceof WaitsClosed) throw error
         return explain(visit, backend, error)
       } finally {
+        rest()
         leave?.()
       }
     },

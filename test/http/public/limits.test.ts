@@ -99,6 +99,16 @@ describe('places', () => {
     }
   })
 
+  test('are free again when a proxy resets a connection whose body nobody reads', async () => {
+    const to = await asleep({ maxHeld: 1 })
+    const line = lineTo(to.port)
+    line.say('POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 104857600\r\n\r\n')
+    while (line.socket.write(Buffer.alloc(1 << 20)));
+    await until('it is held', () => to.server.held() === 1)
+    line.socket.resetAndDestroy()
+    await until('nobody is', () => to.server.held() === 0)
+  })
+
   test('of pages that follow a start are counted too', async () => {
     const to = await asleep({ maxHeldPerGroup: 1 })
     void to.waker.wake('shop')
