@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { labelRulesOf } from '../config/label-rules.js'
 import { preflight } from '../config/preflight.js'
 import type { Settings } from '../config/schema.js'
+import { tryPages } from '../http/public/pages.js'
 import type { Clock } from '../lib/clock.js'
 import { messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
@@ -51,6 +52,7 @@ export async function check(
   }
   const plan = createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: true }))(instances)
   say(labels(plan))
+  if (settings.public.listen) say(await judge('pages: templates', async () => `${tryPages(settings.templates)} pages`))
   for (const proxy of createProxies(settings, { log, clock, duty: 'drive' })) {
     const templates = await judge(`${proxy.name}: templates`, async () => `${proxy.render(plan).length} files`)
     say(templates)

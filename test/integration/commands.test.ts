@@ -112,6 +112,19 @@ describeWith(['haproxy'], 'hostler check', () => {
     ])
   })
 
+  test('a bad page for people who wait fails likewise', async () => {
+    const env = { HOSTLER_TEMPLATES: rig.path('mine'), HOSTLER_PUBLIC_LISTEN: '127.0.0.1:0' }
+    rig.write('mine/pages/_head.hbs', '<title>{{headline}}</title>')
+    expect(await problems(env)).toEqual({ code: 0, lines: [] })
+    rig.write('mine/pages/waiting.html.hbs', '{{headlin}}')
+    expect(await problems(env)).toEqual({
+      code: 1,
+      lines: [
+        'FAIL  pages: templates: template waiting.html.hbs line 1: no field is called "headlin" here. Did you mean headline?',
+      ],
+    })
+  })
+
   test('a bad label fails with container, label, value and remedy', async () => {
     rig.stacks([{ name: 'web-1', stack: 'app', labels: { port: 'abc' } }])
     const { code, lines } = await problems()

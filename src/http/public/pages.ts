@@ -109,6 +109,16 @@ export function createPages({ overlay, log, clock }: PagesOptions): PublicPages 
   }
 }
 
+const NAMES: readonly PageName[] = ['waiting', 'failed', 'unavailable', 'not-found']
+
+/** Makes every page once, for `hostler check`. @returns how many. @throws HostlerError `TEMPLATE` */
+export function tryPages(overlay: string): number {
+  const folders = [join(PACKAGED_TEMPLATES, 'pages'), ...(overlay === '' ? [] : [join(overlay, 'pages')])]
+  const templates = followFolders(folders, { escape: 'html' })()
+  for (const name of NAMES) templates.renderOne(`${name}.html`, SAMPLE)
+  return NAMES.length
+}
+
 /** Harmless words only: what a template makes of these is the template's own text. */
 const SAMPLE: PageContext = {
   host: 'host',
