@@ -197,7 +197,8 @@ describeWith(['haproxy'], 'the traffic of HAProxy', () => {
     const tunnel = await until('the tunnel is open', () => openTunnel(other.ports.http, hostOf('socket')))
     const { plan } = await until('it came without a reload', async () => {
       const state = await hostler.state()
-      return state.proxies[0]?.applies['runtime'] === 1 && state
+      const { runtime = 0, reload = 0 } = state.proxies[0]?.applies ?? {}
+      return runtime > 0 && reload === 0 && state
     })
     await hostler.stop('SIGKILL')
     const next = await drive(other)
