@@ -46,6 +46,7 @@ describe('waking', () => {
     await town.advance(200)
     expect(wakes.every(({ how }) => how === 'ready')).toBe(true)
     expect(starts(town)).toEqual(['start web'])
+    expect(town.events).toMatchObject([{ what: 'woken', group: 'web' }])
     expect(town.world.plan()?.backends[0]?.servers).toHaveLength(1)
     expect(town.waker.state('web')).toMatchObject({ phase: 'awake', steps: [{ service: 'web', what: 'ready' }] })
   })
@@ -127,6 +128,42 @@ describe('waking', () => {
     expect(wake.how).toBe('waiting')
     await town.advance(300)
     expect(wake.how).toBe('ready')
+  })
+
+  test('what is unhealthy is stopped only when no proxy leads to it any more', async () => {
+    const town = await townOf((engine) => engine.add('web', web, { hasCheck: true }))
+    town.proxy.applyMs = 500
+    town.engine.ail('web')
+    const routed: unknown[] = []
+    town.engine.onStop = () => void routed.push(town.proxy.current?.backends[0]?.servers)
+    const wake = noting(town.waker.wake('web'))
+    await town.advance(3000)
+    expect([wake.how, routed]).toEqual(['ready', [[]]])
+  })
+
+  test('a proxy that takes no plan does not keep what is unhealthy as it is', async () => {
+    const town = await townOf((engine) => engine.add('web', web, { hasCheck: true }))
+    town.engine.ail('web')
+    await town.settle()
+    town.proxy.isBroken = true
+    const wake = noting(town.waker.wake('web'))
+    await town.advance(6000)
+    expect([wake.how, starts(town)]).toEqual(['ready', ['stop web', 'start web']])
+  })
+
+  test('whoever was not needed for requests goes on coming up, and is not started twice for the next ones', async () => {
+    const town = await townOf((engine) => {
+      engine.add('web', { ...web, stack: 's' }, { state: 'stopped' })
+      engine.add('worker', { port: 'none', wake: 'true', stack: 's' }, { state: 'stopped', startMs: 5000 })
+    })
+    const first = noting(town.waker.wake('s'))
+    await town.advance(500)
+    town.engine.crash('web')
+    await town.settle()
+    const second = noting(town.waker.wake('s'))
+    await town.advance(6000)
+    expect([first.how, second.how]).toEqual(['ready', 'ready'])
+    expect([starts(town).sort(), town.engine.needless]).toEqual([['start web', 'start web', 'start worker'], []])
   })
 
   test('facts that lag behind what was done mislead nobody', async () => {
@@ -450,6 +487,16 @@ describe('the breaker', () => {
       await town.clock.pass(1)
     }
     expect(delays).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
+  })
+
+  test('takes a failure that a hundred were waiting for as one', async () => {
+    const town = await townOf((engine) => engine.add('web', web, { state: 'stopped', failStart: 'refused' }))
+    const wakes = Array.from({ length: 100 }, () => noting(town.waker.wake('web')))
+    await town.settle()
+    expect(new Set(wakes.map(({ how }) => how)).size).toBe(1)
+    expect(starts(town)).toEqual(['start web'])
+    expect(town.waker.state('web')?.failure?.retryAt).toBe(town.clock.now() + 1000)
+    expect(town.events).toHaveLength(1)
   })
 
   test('is reset by a success', async () => {

@@ -34,6 +34,8 @@ export interface ContainerDouble {
   readonly isListening: boolean
   /** Somebody asked for its end, and it has not been started since. */
   readonly isAskedToStop: boolean
+  /** That was the runtime, which has taken the call. */
+  readonly isAskedByUs: boolean
   readonly address: string
 }
 
@@ -46,6 +48,10 @@ export interface EngineDouble {
   readonly runtime: Runtime
   /** What was asked of the runtime, in order: `start web`. */
   readonly asked: string[]
+  /** Starts of what was known to run, or was being started already. */
+  readonly needless: string[]
+  /** Called when the runtime has taken the wish that a container ends or pauses. */
+  onStop: (name: string) => void
   /** While false, changes are not told; setting it true tells what is now. */
   isTelling: boolean
   /** While true, every call of the runtime fails. */
@@ -92,6 +98,9 @@ interface Real {
   health: InstanceHealth
   isListening: boolean
   isAskedToStop: boolean
+  isAskedByUs: boolean
+  isStarting: boolean
+  ending: Promise<void> | undefined
   exitCode: number | undefined
   startedAt: number
   endedAt: number
@@ -105,6 +114,7 @@ interface Real {
 export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0.0'): EngineDouble {
   const containers = new Map<string, Real>()
   const asked: string[] = []
+  const needless: string[] = []
   let events: SourceEvents | undefined
   let isTelling = true
   let isUnreachable = false
@@ -148,6 +158,7 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
     Object.assign(real, {
       state: 'running',
       isAskedToStop: false,
+      isAskedByUs: false,
       exitCode: undefined,
       startedAt: clock.now(),
       isListening: false,
@@ -164,6 +175,7 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
 
   function end(real: Real, exitCode: number): void {
     real.life.abort()
+    real.ending = undefined
     Object.assign(real, { state: 'stopped', health: 'none', isListening: false, exitCode, endedAt: clock.now() })
     if (!real.behaviour.restarts || real.isAskedToStop) return
     real.state = 'restarting'
@@ -174,17 +186,19 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
 
   function askToStop(real: Real): Promise<void> {
     if (real.state === 'stopped') return Promise.resolve()
+    if (real.ending) return real.ending
     real.isAskedToStop = true
     real.life.abort()
     real.life = new AbortController()
     const { life } = real
-    const ended = new Promise<void>((resolve) => life.signal.addEventListener('abort', () => resolve()))
+    real.ending = new Promise<void>((resolve) => life.signal.addEventListener('abort', () => resolve()))
+    const { ending } = real
     if (real.behaviour.stopMs > 0) {
       real.state = 'stopping'
       tell()
     }
     later(real, real.behaviour.stopMs, () => end(real, 143))
-    return ended
+    return ending
   }
 
   /** Every call takes a moment, as over a socket. */
@@ -207,13 +221,22 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
     if (code) throw new RuntimeError(code, `raw words of the engine about ${name}`)
   }
 
+  const takeStop = (name: string) => {
+    if (find(name).state === 'stopped') return
+    find(name).isAskedByUs = true
+    engine.onStop(name)
+  }
+
   const runtime: Runtime = {
     source,
     start: (id, signal) =>
       call('start', id, signal, async () => {
         const real = find(id)
         refuse(real.behaviour.failStart, id)
+        if (real.isStarting || (real.state === 'running' && real.fact?.state === 'running')) needless.push(id)
+        real.isStarting = true
         if (real.behaviour.startMs > 0) await clock.sleep(real.behaviour.startMs)
+        real.isStarting = false
         if (real.state === 'stopped' || real.state === 'restarting') {
           real.life.abort()
           begin(real)
@@ -222,11 +245,13 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
     stop: (id, signal) =>
       call('stop', id, signal, () => {
         refuse(find(id).behaviour.failStop, id)
+        takeStop(id)
         return askToStop(find(id))
       }),
     pause: (id, signal) =>
       call('pause', id, signal, () => {
         refuse(find(id).behaviour.failStop, id)
+        takeStop(id)
         find(id).isAskedToStop = true
         engine.pause(id)
       }),
@@ -234,13 +259,14 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
       call('unpause', id, signal, () => {
         const real = find(id)
         if (real.state !== 'paused') return
-        Object.assign(real, { state: 'running', isAskedToStop: false })
+        Object.assign(real, { state: 'running', isAskedToStop: false, isAskedByUs: false })
         tell()
       }),
     remove: (id, { volumes }, signal) =>
       call(volumes ? 'remove with volumes' : 'remove', id, signal, async () => {
         if (!containers.has(id)) return
         refuse(find(id).behaviour.failStop, id)
+        takeStop(id)
         await askToStop(find(id))
         containers.delete(id)
         tell()
@@ -256,6 +282,8 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
   const engine: EngineDouble = {
     runtime,
     asked,
+    needless,
+    onStop: () => undefined,
     source: {
       name: source,
       list: async () => facts(),
@@ -280,8 +308,9 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
     },
     add(name, labels = {}, { state = 'running', createdAt, ...behaviour } = {}) {
       const real: Real = {
-        ...{ name, labels, state, health: 'none', isListening: state === 'running', isAskedToStop: false },
+        ...{ name, labels, state, health: 'none', isListening: state === 'running' },
         behaviour: { ...DEFAULTS, ...behaviour },
+        ...{ isAskedToStop: false, isAskedByUs: false, isStarting: false, ending: undefined },
         address: `${subnet}.${containers.size + 1}`,
         createdAt: createdAt ?? containers.size + 1,
         ...{ exitCode: undefined, startedAt: 0, endedAt: 0, restarts: 0, life: new AbortController(), fact: undefined },
