@@ -59,7 +59,7 @@ const GONE = new Error('the client is gone, or has its answer')
  */
 export function createPublicServer({ events = {}, listen, limits, ...parts }: PublicServerOptions): PublicServer {
   const bounds = { ...LIMITS, ...limits }
-  const { clock } = parts
+  const { clock, log } = parts
   const server = createHttpServer(bounds)
   const serving = createServing({ ...parts, events })
   const connections = followConnections(server)
@@ -90,7 +90,12 @@ export function createPublicServer({ events = {}, listen, limits, ...parts }: Pu
   return {
     sessions: serving.sessions,
     held: serving.held,
-    start: () => open(server, listen),
+    async start() {
+      const listening = await open(server, listen)
+      // Too many open files: a server that nobody listens to for errors would end the process.
+      server.on('error', (err) => log.error({ err }, 'the public port could not take a connection'))
+      return listening
+    },
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve))
       serving.close()

@@ -6,6 +6,7 @@ import type { PublicParts } from './parts.js'
 import { type Patience, WaitsClosed } from './patience.js'
 import type { Places } from './places.js'
 import { createPulse } from './pulse.js'
+import { createQuiet } from './quiet.js'
 import {
   full,
   late,
@@ -41,6 +42,7 @@ const NO_GROUP = ''
 export function createAwakener({ world, waker, settings, clock, log, places, patience, find }: Parts): Awakener {
   const ignores = createIgnorer(settings)
   const pulse = createPulse(clock)
+  const isNews = createQuiet(clock)
 
   async function waitFor(visit: Visit, { route, backend: { group, stack } }: Match, isPage: boolean) {
     const startedAt = clock.elapsed()
@@ -98,6 +100,7 @@ export function createAwakener({ world, waker, settings, clock, log, places, pat
       }
       const isPage = !visit.upgrade && isPageLoad(visit.ask, visit.request.headers)
       const leave = places.take(group)
+      if (!leave && isNews(group)) log.warn({ group, held: places.taken() }, 'no more requests can be held')
       if (!leave && !isPage) return full
       const rest = pulse.feel(visit)
       try {

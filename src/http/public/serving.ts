@@ -12,8 +12,10 @@ import { createForwarder } from './forward.js'
 import type { PublicParts } from './parts.js'
 import { createPatience, WaitsClosed } from './patience.js'
 import { createPlaces } from './places.js'
+import { createQuiet } from './quiet.js'
 import { full, noAnswer, noRoute, notReady, type Refusal, refused, stopping, tooEarly } from './refusals.js'
 import { createSessions, type Sessions } from './sessions.js'
+import { createTurnstile } from './turnstile.js'
 import type { Visit } from './visit.js'
 import { createWakeEvents, eventsPathOf } from './wake-events.js'
 
@@ -48,6 +50,7 @@ export function createServing(parts: PublicParts): Serving {
   const awakener = createAwakener({ ...parts, places, patience, find })
   const forwarder = createForwarder()
   const balance = createBalancer()
+  const turnstile = createTurnstile(clock)
   const complain = createComplaints(parts)
   const fallback = createFallback(parts.fallbackUrl ?? '')
 
@@ -81,6 +84,7 @@ export function createServing(parts: PublicParts): Serving {
         return await send(visit, found, server)
       } catch (error) {
         if (visit.signal.aborted) throw error
+        if (codeOf(error) === 'UPSTREAM_BUSY') return refuse(visit, full)
         complain(found, server, error)
         giveUpAt ??= clock.elapsed() + AGAIN_MS
         const isLast = clock.elapsed() >= giveUpAt
@@ -97,12 +101,17 @@ export function createServing(parts: PublicParts): Serving {
     const { group } = match.backend
     const end = sessions.begin(match.backend, server)
     try {
-      const relayed = await forwarder.forward(visit, match, server, () => {
-        const { readyAt } = visit.record
-        if (readyAt !== undefined) events.firstByte?.(group, clock.elapsed() - readyAt)
-      })
-      drain(visit)
-      return relayed === 'answered' ? 'app' : 'cut'
+      const leave = await turnstile.enter(server, visit.signal)
+      try {
+        const relayed = await forwarder.forward(visit, match, server, () => {
+          const { readyAt } = visit.record
+          if (readyAt !== undefined) events.firstByte?.(group, clock.elapsed() - readyAt)
+        })
+        drain(visit)
+        return relayed === 'answered' ? 'app' : 'cut'
+      } finally {
+        leave()
+      }
     } finally {
       end()
     }
@@ -149,16 +158,10 @@ const isServed = ({ backend: { held, servers } }: Match): boolean => !held && se
 const canBeRepeated = ({ ask }: Visit, error: unknown): boolean =>
   codeOf(error) === 'UPSTREAM_REFUSED' || (!ask.hasBody && ['GET', 'HEAD', 'OPTIONS'].includes(ask.method))
 
-/** One line for a backend in a while, however many requests it concerns. */
-const QUIET_MS = 10_000
-
 function createComplaints({ log, clock }: Pick<PublicParts, 'log' | 'clock'>) {
-  const last = new Map<string, number>()
+  const isNews = createQuiet(clock)
   return ({ backend }: Match, { instance, address, port }: Server, err: unknown) => {
-    const now = clock.elapsed()
-    if (now - (last.get(backend.name) ?? -QUIET_MS) < QUIET_MS) return
-    for (const [name, at] of last) if (now - at >= QUIET_MS) last.delete(name)
-    last.set(backend.name, now)
+    if (!isNews(backend.name)) return
     log.warn({ backend: backend.name, instance, address, port, err }, 'an app that is thought ready does not answer')
   }
 }

@@ -1,5 +1,7 @@
 import { createServer } from 'node:http'
+import { Writable } from 'node:stream'
 import { describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
 import { createFakeClock } from '../../support/clock.js'
 import { BROWSER, call, echo, lineTo, type PortOptions, seen, startApp, startPort } from '../../support/public-port.js'
 import { until } from '../../support/wait.js'
@@ -226,6 +228,30 @@ test('an address in use is an error that names address and remedy', async () => 
     code: 'LISTEN',
     message: `cannot listen on 127.0.0.1:${to.port}: another process listens there; stop it, or choose another address with public.listen (HOSTLER_PUBLIC_LISTEN)`,
   })
+})
+
+test('a body that nobody wanted is read to its end, and the next request is answered', async () => {
+  const to = await startPort({ shop: { port: await startApp(echo) } })
+  const line = lineTo(to.port)
+  line.say('POST /health HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 300000\r\n\r\n')
+  await line.hears(/^HTTP\/1\.1 503 /)
+  line.say(`${'GET /x HTTP/1.1\r\n'.repeat(20_000).slice(0, 300_000)}GET /next HTTP/1.1\r\nHost: nowhere.test\r\n\r\n`)
+  await line.hears(/HTTP\/1\.1 404 /)
+  expect(line.heard().match(/HTTP\/1\.1/g)).toHaveLength(2)
+})
+
+test('who could not be held is told of once in a while', async () => {
+  const lines: string[] = []
+  const log = pino({ level: 'info' }, new Writable({ write: (line, _, done) => done(void lines.push(String(line))) }))
+  const to = await asleep({ maxHeld: 1 }, { log })
+  const waiting = call({ to, host: 'shop.test' })
+  await until('one is held', () => to.server.held() === 1)
+  for (let round = 0; round < 5; round++) expect((await call({ to, host: 'shop.test' })).status).toBe(503)
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { group: 'shop', held: 1, msg: 'no more requests can be held' },
+  ])
+  to.wakeUp('shop')
+  await waiting
 })
 
 test('connections are kept for the next request', async () => {
