@@ -97,7 +97,8 @@ export class Awakening {
       // Whoever is not needed for requests may take the rest of the time.
       await Promise.race([Promise.allSettled(this.#trips.map(({ done }) => done)), late])
     } catch (error) {
-      if (!signal.aborted && views.isReady(this.group)) this.#ready.resolve()
+      if (signal.aborted) this.#ready.reject(signal.reason)
+      else if (views.isReady(this.group)) this.#ready.resolve()
       else this.#ready.reject(error)
     } finally {
       this.end(new HostlerError('WAKE_ENDED', 'this start is over'))

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.js'
+import { inTime } from '../lib/in-time.js'
 import type { Logger } from '../lib/logger.js'
 import { linkedSignal } from '../lib/turns.js'
 import { printable } from '../model/label-values.js'
@@ -123,16 +124,10 @@ export class Bedtime {
 
   async #isInForce(signal: AbortSignal): Promise<boolean> {
     const { inForce, clock, log } = this.#inputs
-    const enough = new AbortController()
-    const ending = AbortSignal.any([signal, enough.signal])
-    try {
-      const late = clock.sleep(FORCE_MS, ending).then(() => false)
-      const isInForce = await Promise.race([inForce(ending).then(() => true), late])
-      if (!isInForce) log.warn({ group: this.bed.group }, 'it stays awake: a proxy does not take the plan without it')
-      return isInForce
-    } finally {
-      enough.abort()
-    }
+    const taken = (ending: AbortSignal) => inForce(ending).then(() => true)
+    const isInForce = await inTime({ ms: FORCE_MS, clock }, signal, taken)
+    if (!isInForce) log.warn({ group: this.bed.group }, 'it stays awake: a proxy does not take the plan without it')
+    return isInForce === true
   }
 
   async #quiet(leaving: readonly Backend[], signal: AbortSignal): Promise<SleepResult | undefined> {

@@ -1,5 +1,6 @@
 import type { Settings } from '../config/schema.js'
 import type { Clock } from '../lib/clock.js'
+import { inTime } from '../lib/in-time.js'
 import type { Logger } from '../lib/logger.js'
 import { createGrouper } from '../model/groups.js'
 import type { WishReader } from '../model/reader.js'
@@ -128,14 +129,11 @@ const OUT_OF_THE_WAY_MS = 5000
 
 function createWithheld(gate: Gate, { inForce }: Pick<Reconciler, 'inForce'>, clock: Clock): BringUpInputs['withheld'] {
   return async (key, work, signal) => {
-    const enough = new AbortController()
-    const ending = AbortSignal.any([signal, enough.signal])
     gate.withhold([key])
     try {
-      await Promise.race([inForce(ending), clock.sleep(OUT_OF_THE_WAY_MS, ending)])
+      await inTime({ ms: OUT_OF_THE_WAY_MS, clock }, signal, inForce)
       await work()
     } finally {
-      enough.abort()
       gate.release([key])
     }
   }

@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.js'
 import { createDeferred } from '../lib/deferred.js'
+import { inTime } from '../lib/in-time.js'
 import type { World } from './world.js'
 
 /** Waits for the world to be thus or thus: by its changes, never by a tick. */
@@ -60,21 +61,8 @@ export function createLookout({
 
   return {
     until,
-    async within(ms, condition, signal) {
-      signal.throwIfAborted()
-      // Linked by hand: `AbortSignal.any` leaves a trace on a signal that may live as long as we do.
-      const enough = new AbortController()
-      const leave = () => enough.abort(signal.reason)
-      signal.addEventListener('abort', leave)
-      const found = until(condition, enough.signal).then(() => true)
-      found.catch(() => undefined)
-      try {
-        return await Promise.race([found, clock.sleep(ms, enough.signal).then(() => false)])
-      } finally {
-        signal.removeEventListener('abort', leave)
-        enough.abort()
-      }
-    },
+    within: async (ms, condition, signal) =>
+      (await inTime({ ms, clock }, signal, (ending) => until(condition, ending).then(() => true))) === true,
     first: (look) => void before.push(look),
     stir,
     stop: world.onChange(stir),

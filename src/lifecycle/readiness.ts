@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.js'
+import { inTime } from '../lib/in-time.js'
 import { createLimit } from '../lib/limit.js'
 import type { Probe, ProbeTarget } from './probe.js'
 
@@ -31,17 +32,13 @@ export function createReadiness({ probe, timeoutMs, clock }: ReadinessInputs): R
 
   return {
     async wait(targets, signal) {
-      signal.throwIfAborted()
       const began = clock.elapsed()
-      const enough = new AbortController()
-      const ending = AbortSignal.any([signal, enough.signal])
+      const all = (ending: AbortSignal) => Promise.all(targets.map((target) => answers(target, began, ending)))
       waiting++
       try {
-        const all = Promise.all(targets.map((target) => answers(target, began, ending)))
-        return await Promise.race([all.then(() => true), clock.sleep(timeoutMs, ending).then(() => false)])
+        return (await inTime({ ms: timeoutMs, clock }, signal, all)) !== undefined
       } finally {
         waiting--
-        enough.abort()
       }
     },
   }

@@ -17,12 +17,12 @@ export function createFakeClock(startMs = 1_000_000): FakeClock {
     sleepers: () => asleep.size,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
-        if (signal?.aborted) return reject(signal.reason)
+        if (signal?.aborted) return reject(aborted())
         const entry = { until: now + ms, wake: () => resolve() }
         asleep.add(entry)
         signal?.addEventListener('abort', () => {
           asleep.delete(entry)
-          reject(signal.reason)
+          reject(aborted())
         })
       }),
     async pass(ms) {
@@ -36,3 +36,6 @@ export function createFakeClock(startMs = 1_000_000): FakeClock {
     },
   }
 }
+
+/** As Node's own timers have it: not the signal's reason. */
+const aborted = () => new DOMException('The operation was aborted', 'AbortError')
