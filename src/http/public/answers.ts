@@ -40,7 +40,6 @@ export function createAnswers({ pages, log, domain }: AnswersOptions): Answers {
       const { response } = visit
       if (response.headersSent || response.destroyed) return
       response.writeHead(302, { location, 'cache-control': 'no-store', 'content-length': 0 }).end()
-      drain(visit)
     },
     send(visit, answer) {
       const { response } = visit
@@ -60,7 +59,6 @@ export function createAnswers({ pages, log, domain }: AnswersOptions): Answers {
         'x-content-type-options': 'nosniff',
       })
       response.end(made.body)
-      drain(visit)
     },
   }
 }
