@@ -96,7 +96,7 @@ export const sleepSettings = group({
     duration(),
     '30s',
     'HOSTLER_SLEEP_DRAIN',
-    'How long requests under way may finish before an idle container is stopped.',
+    'How long requests under way may take to finish; an idle stack that still has some after that is left awake, one that was asked to sleep is stopped.',
   ),
   quietBytes: setting(
     integer(0, 1_000_000),
