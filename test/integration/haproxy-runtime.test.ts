@@ -144,12 +144,13 @@ describeHaproxys([], 'changing the running HAProxy', ({ bin, atLeast }) => {
     })
     const { port } = slow.address() as AddressInfo
     rig.stacks([base(), app('slow', two, { labels: { port } })])
-    await until(
-      'slow is known',
-      async () => (await proxy())?.changes[0]?.how === 'runtime' && rig.read('out/domain.map').includes('slow'),
-    )
-    const answer = rig.ask(hostOf('slow'))
-    await arrived
+    let answer = rig.ask(hostOf('slow'))
+    // It has no server yet when its hostname is new.
+    await until('slow has the request', async () => {
+      if (await Promise.race([arrived.then(() => true), answer.then(() => false)])) return true
+      answer = rig.ask(hostOf('slow'))
+      return false
+    })
     rig.stacks([base()])
     await until(
       'slow is gone',

@@ -123,12 +123,13 @@ describeWith(['haproxy'], 'hostler plan', () => {
     stacks('base', 'shop', 'late')
     await rig.untilServedBy('app', hostOf('late'))
     const steps = [`add server late/late-1 at 127.0.0.1:${app.port} [hostler_spare_001]`, /late → late to domain.map$/]
-    await until('it is told', async () => (await proxy())?.changes[0]?.how === 'runtime')
-    const [last] = (await proxy())?.changes ?? []
-    expect(last).toMatchObject({ how: 'runtime', backends: { count: 1, first: ['late'] }, steps: { count: 2 } })
-    expect(last?.steps?.first[0]).toBe(steps[0])
+    // Its hostname may have come a change earlier than its server.
+    const last = await until('it is told', async () =>
+      (await proxy())?.changes.find((change) => change.steps?.first[0] === steps[0]),
+    )
+    expect(last).toMatchObject({ how: 'runtime', backends: { count: 1, first: ['late'] } })
     const { stdout } = await rig.run(['status'])
-    expect(stdout).toMatch(/CHANGES {2}the last 2 changes of haproxy\n.*\n +.* runtime +\d+ ms {2}late\n/)
+    expect(stdout).toMatch(/CHANGES {2}the last \d changes of haproxy\n.*\n +.* runtime +\d+ ms {2}late\n/)
     expect(stdout).not.toContain('hostler_spare_')
     hold()
     stacks('base', 'shop')
