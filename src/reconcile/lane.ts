@@ -25,8 +25,7 @@ import { withoutBackends } from './without.js'
 export interface Lane {
   /**
    * Something changed: facts, templates, base config, certificates, or the proxy itself.
-   * @param since when a change of facts was first heard of, on the monotonic clock. Facts alone that change no file are
-   *   nothing to the proxy, which is not asked what it has then; a pass does.
+   * @param since when a change of facts was first heard of, on the monotonic clock
    */
   nudge(since?: number): void
   /** The same for a change of what decides over a backend beside the plan, a template say: what was refused is tried again. */
@@ -75,8 +74,6 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
   const waiting = new Set<() => void>()
   let newer = new AbortController()
   let forgiving = false
-  /** Something else than facts may have changed, or the proxy may not have what was published. */
-  let inDoubt = true
   let failures = 0
   let error: string | undefined
   let settled = false
@@ -90,9 +87,7 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
 
   async function round(current: Plan, waited: readonly (() => void)[], signal: AbortSignal): Promise<void> {
     const heard = since
-    const mustLook = inDoubt
     since = undefined
-    inDoubt = false
     newer = new AbortController()
     const change = await publishing
       .take(() => publish(current, signal))
@@ -103,24 +98,17 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     if (change) pending.push(change)
     published = withoutBackends(current, refused)
     const publishedMs = heard === undefined ? 0 : clock.elapsed() - heard
-    const applied = mustLook || pending.length > 0 ? await apply(current, signal) : NOTHING
+    const applied = await proxy.apply(signal, newer.signal).catch(async (cause) => {
+      await takeBack()
+      if (!(cause instanceof LoadRefused) || !refuse(current, cause)) throw cause
+      alarm.ring()
+    })
     if (!applied) return
-    if (applied.how === 'later') inDoubt = true
-    else {
+    if (applied.how !== 'later') {
       succeeded(applied)
       for (const resolve of waited) resolve()
     }
     done({ proxy: proxy.name, applied, changed: change?.changed ?? [], publishedMs })
-  }
-
-  /** Undefined: it refused a backend, and the rest is to be tried at once. */
-  function apply(current: Plan, signal: AbortSignal): Promise<Applied | undefined> {
-    return proxy.apply(signal, newer.signal).catch(async (cause) => {
-      await takeBack()
-      if (!(cause instanceof LoadRefused) || !refuse(current, cause)) throw cause
-      nudge()
-      return undefined
-    })
   }
 
   async function publish(current: Plan, signal: AbortSignal): Promise<Published | undefined> {
@@ -213,7 +201,6 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
 
   function failed(cause: unknown): void {
     failures++
-    inDoubt = true
     const message = messageOf(cause)
     if (message !== error) log.error({ proxy: proxy.name, err: cause }, 'the newest plan is not in force; trying again')
     error = message
@@ -222,7 +209,6 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
 
   function nudge(heard?: number): void {
     since ??= heard
-    inDoubt ||= heard === undefined
     newer.abort()
     alarm.ring()
   }
@@ -274,8 +260,6 @@ export function createLane({ proxy, publisher, log, clock, done }: LaneInputs): 
     preview: (current, signal) => looking.take(() => look(current, signal)),
   }
 }
-
-const NOTHING: Applied = { how: 'nothing', ms: 0 }
 
 const reasonsIn = (refused: ReadonlyMap<string, { reason: string }>): ProxyState['refused'] =>
   [...refused].map(([backend, { reason }]) => ({ backend, reason }))

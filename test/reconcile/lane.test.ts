@@ -156,35 +156,6 @@ describe('a proxy’s lane', () => {
     expect(lane.state()).toMatchObject({ refused: [{ backend: 'bad' }], failures: 0 })
   })
 
-  test('facts that change no file are nothing to the proxy, but the next pass looks at what it has', async () => {
-    const { proxy, lane, want, rounds } = setUp()
-    want('a')
-    await rounds(1)
-    want('a')
-    await rounds(2)
-    expect(proxy.applies).toBe(1)
-    lane.nudge()
-    await rounds(3)
-    expect(proxy.applies).toBe(2)
-  })
-
-  test.each([
-    ['that waits for its turn', async (): Promise<Applied> => ({ how: 'later', ms: 0 })],
-    ['that failed', () => Promise.reject(new Error('no'))],
-  ])('a reload %s is not forgotten because facts change no file', async (_, first) => {
-    const { proxy, lane, want, rounds } = setUp()
-    want('a')
-    await rounds(1)
-    proxy.outcome = first
-    // Something that only the proxy can tell, its base configuration say.
-    lane.nudge()
-    await rounds(2)
-    proxy.outcome = async () => ({ how: 'reload', ms: 1 })
-    want('a')
-    await rounds(3)
-    expect(proxy.applies).toBe(3)
-  })
-
   test('changes that arrive during a round become exactly one next round', async () => {
     const { proxy, want, content, rounds } = setUp()
     let release: () => void = () => undefined
