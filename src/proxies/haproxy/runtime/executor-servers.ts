@@ -63,9 +63,14 @@ export const setReady: Execute<'set-ready'> = async (step, context) => {
 /** It takes no new requests from here on; what it has goes on, and it is deleted when the last of that is over. */
 export const removeServer: Execute<'remove-server'> = async (step, context) => {
   const name = removalName(step)
-  await command(context, 'set-state', commandLine('set', 'server', name, 'state', 'maint'))
+  const reply = await context.session.ask(commandLine('set', 'server', name, 'state', 'maint'))
+  // A removal that was begun earlier may have come to its end since the plan was made.
+  if (GONE.test(reply.text)) return context.removals.cancel(name)
+  verified('set-state', reply)
   await removeWhenUnused({ kind: 'server', backend: step.backend, server: step.server }, context)
 }
+
+const GONE = /No such server/
 
 /** HAProxy 3.4 and later: it takes traffic when it is published. */
 export const addBackend: Execute<'add-backend'> = async ({ backend, defaults }, context) => {
