@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { messageOf } from '../lib/errors.js'
 import type { Deployer } from '../lifecycle/deploy/deployer.js'
@@ -57,25 +57,25 @@ export function addDeployRoutes(app: FastifyInstance, { deployer, access }: Depl
     const wanted = read(deployRequest, request.body)
     // Pulling an image may take minutes in which nothing moves on this connection.
     request.raw.setTimeout?.(0)
-    const signal = endOf(request)
+    const signal = bounded()
     if (!/\bapplication\/x-ndjson\b/.test(request.headers.accept ?? ''))
       return deployer.deploy(wanted, () => undefined, signal)
     return stream(reply, (tell) => deployer.deploy(wanted, tell, signal))
   })
-  app.get('/deploy', guarded, async (request) => ({
-    instances: (await deployer.list(endOf(request))).map(toAnswer),
+  app.get('/deploy', guarded, async () => ({
+    instances: (await deployer.list(bounded())).map(toAnswer),
   }))
-  app.put<{ Params: { id: string } }>('/deploy/:id', guarded, (request) =>
-    deployer.start(request.params.id, endOf(request)),
-  )
+  app.put<{ Params: { id: string } }>('/deploy/:id', guarded, (request) => deployer.start(request.params.id, bounded()))
   app.delete<{ Params: { id: string } }>('/deploy/:id', guarded, async (request) => {
-    await deployer.remove(request.params.id, endOf(request))
+    await deployer.remove(request.params.id, bounded())
     return { result: 'ok' }
   })
 }
 
 /** What has begun goes on when the caller hangs up: half a deployment helps nobody. It is bounded all the same. */
-const endOf = (_request: FastifyRequest): AbortSignal => AbortSignal.timeout(600_000)
+const bounded = (): AbortSignal => AbortSignal.timeout(LONGEST_MS)
+
+const LONGEST_MS = 600_000
 
 /** One JSON object a line: what is being pulled, then the id or the problem. */
 async function stream(reply: FastifyReply, work: (tell: (step: PullStep) => void) => Promise<object>) {

@@ -2,9 +2,8 @@ import { HostlerError } from './errors.js'
 
 /**
  * Runs `work` with a signal that fires when `signal` does or after `timeoutMs`, and rejects at that moment even if
- * `work` does not listen. (In Node.js 20 `AbortSignal.any` on a signal that lives as long
- * as the process leaks, and with `AbortSignal.timeout` among its sources it never fires once the garbage collector has been
- * there.)
+ * `work` does not listen. (In Node.js 20 `AbortSignal.any` on a signal that lives as long as the process leaks, and with
+ * `AbortSignal.timeout` among its sources it never fires once the garbage collector has been there.)
  * @throws HostlerError `TIMEOUT`
  */
 export async function withDeadline<T>(

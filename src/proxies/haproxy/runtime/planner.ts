@@ -81,7 +81,7 @@ class ChangePlanner {
     const isWayIn = waysIn({ routing, wanted: inputs.wanted, read: this.mapOf })
     const placing = placeBackends({ loaded, wanted, running, routing, spares, isWayIn })
     const servers = this.planAllServers(placing, inputs)
-    const maps = this.planAllMaps(placing, routing, inputs)
+    const maps = this.planAllMaps(placing, routing, isWayIn, inputs)
     const certificates = this.planCertificates({ ...inputs, running: running.certificates })
     const steps: Step[] = [
       ...certificates.first,
@@ -114,11 +114,15 @@ class ChangePlanner {
     return planned
   }
 
-  private planAllMaps(placing: Placing, routing: Routing, { loaded, wanted, running, files, spares }: ChangeInputs) {
+  private planAllMaps(
+    placing: Placing,
+    routing: Routing,
+    isWayIn: ReturnType<typeof waysIn>,
+    { loaded, wanted, running, files, spares }: ChangeInputs,
+  ) {
     const { mapOf: read, limits } = this
     const isEmpty = emptiness(placing, running)
     const inputs = { ...files, loaded, wanted, running, routing, places: placing.used, read, limits, isEmpty }
-    const isWayIn = waysIn(inputs)
     for (const name of placing.used.keys()) if (!spares.used.has(name)) requireWayIn(name, isWayIn)
     return planMaps(inputs)
   }
