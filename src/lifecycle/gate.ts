@@ -1,9 +1,11 @@
 import type { Clock } from '../lib/clock.js'
+import { inTime } from '../lib/in-time.js'
 import type { Logger } from '../lib/logger.js'
 import { keyOf } from '../model/groups.js'
 import { type Instance, isLive } from '../model/instance.js'
 import type { WishReader } from '../model/reader.js'
 import type { LabelRules } from '../model/wishes.js'
+import type { FactGate } from '../reconcile/reconciler.js'
 import type { Probe, ProbeTarget } from './probe.js'
 import { probeTargets, sameTargets } from './probe-targets.js'
 import { createReadiness } from './readiness.js'
@@ -17,9 +19,7 @@ import { createReadiness } from './readiness.js'
  * - What is let through is the source's own object, and nothing is made anew for what did not change.
  * - What is withheld stays so, whatever the facts say, until it is released.
  */
-export interface Gate {
-  /** Facts in, facts out. @param sources those that have told something */
-  pass(instances: readonly Instance[], sources: readonly string[]): readonly Instance[]
+export interface Gate extends FactGate {
   /** Takes the traffic of these containers away. */
   withhold(keys: Iterable<string>): void
   /** Says again of these containers what the facts say. */
@@ -47,6 +47,8 @@ export function createGate({ read, rules, readiness, probe, changed, clock, log 
   const withheld = new Set<string>()
   const trusted = new Set<string>()
   let last: { instances: readonly Instance[]; result: readonly Instance[] } | undefined
+  /** Of the newest facts: those who have just begun to be asked, and how much else is new. */
+  let news = { comers: [] as Probing[], others: 0 }
 
   function judge(raw: Instance, isFirst: boolean): Instance {
     const key = keyOf(raw)
@@ -54,6 +56,8 @@ export function createGate({ read, rules, readiness, probe, changed, clock, log 
     if (before) shown.delete(before.raw)
     const now = { key, raw, ...judged(raw, before, isFirst) }
     if (now.probing !== before?.probing) before?.probing?.end.abort()
+    if (now.probing && now.probing !== before?.probing) news.comers.push(now.probing)
+    else news.others++
     known.set(key, now)
     return show(now)
   }
@@ -72,8 +76,10 @@ export function createGate({ read, rules, readiness, probe, changed, clock, log 
   }
 
   function startProbing(key: string, targets: readonly ProbeTarget[]): Probing {
-    const probing = { targets, end: new AbortController() }
-    ready.wait(targets, probing.end.signal).then(
+    const end = new AbortController()
+    const answer = ready.wait(targets, end.signal)
+    const probing = { targets, end, answer }
+    answer.then(
       (isReady) => letThrough(key, probing, isReady),
       () => undefined,
     )
@@ -104,8 +110,14 @@ export function createGate({ read, rules, readiness, probe, changed, clock, log 
     return instance
   }
 
+  async function graceOver(comers: readonly Probing[]): Promise<void> {
+    const all = () => Promise.allSettled(comers.map(({ answer }) => answer))
+    await inTime({ ms: GRACE_MS, clock }, new AbortController().signal, all)
+  }
+
   function forgetGone(instances: readonly Instance[]): void {
     const present = new Set(instances)
+    news.others++
     for (const [key, { raw, probing }] of known) {
       if (present.has(raw)) continue
       probing?.end.abort()
@@ -129,11 +141,18 @@ export function createGate({ read, rules, readiness, probe, changed, clock, log 
     pass(instances, sources) {
       const fresh = sources.filter((source) => !trusted.has(source))
       if (last?.instances === instances && fresh.length === 0) return last.result
+      news = { comers: [], others: 0 }
       const result = instances.map((raw) => shown.get(raw) ?? judge(raw, fresh.includes(raw.source)))
       if (known.size > instances.length) forgetGone(instances)
       for (const source of fresh) trusted.add(source)
       last = { instances, result: sameOf(instances, last?.result, result) }
       return last.result
+    },
+    settled() {
+      const { comers, others } = news
+      if (comers.length === 0 || others > 0) return undefined
+      news = { comers: [], others: 0 }
+      return graceOver(comers)
     },
     withhold: (keys) => reveal(keys, (key) => !withheld.has(key) && withheld.add(key) !== undefined),
     release: (keys) => reveal(keys, (key) => withheld.delete(key)),
@@ -155,7 +174,12 @@ interface Known {
 interface Probing {
   readonly targets: readonly ProbeTarget[]
   readonly end: AbortController
+  /** Whether it answered in time; rejects when it is not asked any more. */
+  readonly answer: Promise<boolean>
 }
+
+/** Who answers within this comes with one change instead of two; who does not is missed by nobody for so long. */
+const GRACE_MS = 25
 
 function disguised(raw: Instance, isWithheld: boolean, isProbing: boolean): Instance {
   if (isWithheld && raw.state === 'running') return { ...raw, state: 'stopping' }

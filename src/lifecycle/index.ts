@@ -56,7 +56,7 @@ export function createLifecycle(inputs: LifecycleInputs): Lifecycle {
     probe: inputs.probe ?? probe,
     changed: () => reconciler.reconsider(),
   })
-  const reconciler = inputs.reconcile(gate.pass)
+  const reconciler = inputs.reconcile(gate)
   const world = createWorld(reconciler, read, inputs.runtimes)
   const lookout = createLookout({ world, clock })
   const views = createGroupViews(world)

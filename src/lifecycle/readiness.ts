@@ -45,15 +45,17 @@ export function createReadiness({ probe, timeoutMs, clock }: ReadinessInputs): R
 }
 
 const MAX_PROBES = 256
-const FIRST_PAUSE_MS = 10
+const FIRST_PAUSE_MS = 2
+const USUAL_PAUSE_MS = 10
 const LAST_PAUSE_MS = 1000
 
 /**
- * A fortieth of what has been waited for already, so that nobody who is there waits noticeably longer than he had to. Many
- * that start at once are asked less often each: two thousand probes a second are plenty for a machine that starts them.
+ * A tenth, later a fortieth of what has been waited for already, so that nobody who is there waits noticeably longer than
+ * he had to. Many that start at once are asked less often each: two thousand probes a second are plenty for a machine that
+ * starts them.
  */
 const pauseMs = (waitedMs: number, waiting: number): number =>
-  Math.min(LAST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, waitedMs / 40, waiting / 2))
+  Math.min(LAST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, Math.min(USUAL_PAUSE_MS, waitedMs / 10), waitedMs / 40, waiting / 2))
 
 /** A first packet that is lost is sent again after a second: a fresh try is sooner. A page may take its time. */
 const patienceMs = ({ check }: ProbeTarget, waitedMs: number): number =>

@@ -41,11 +41,19 @@ export interface ReconcilerInputs {
   readonly log: Logger
 }
 
-/**
- * What the plan shall see of the facts; the same array for the same facts while nothing else changed.
- * @param sources those that have told something, in this run or an earlier one, if only that there is nothing
- */
-export type FactGate = (instances: readonly Instance[], sources: readonly string[]) => readonly Instance[]
+/** Stands between facts and plan. */
+export interface FactGate {
+  /**
+   * What the plan shall see of the facts; the same array for the same facts while nothing else changed.
+   * @param sources those that have told something, in this run or an earlier one, if only that there is nothing
+   */
+  pass(instances: readonly Instance[], sources: readonly string[]): readonly Instance[]
+  /**
+   * Of facts that will be told otherwise within milliseconds: resolves when they need not be waited with any longer.
+   * Undefined: at once.
+   */
+  settled?(): Promise<void> | undefined
+}
 
 export function createReconciler(inputs: ReconcilerInputs): Reconciler {
   const { sources, lanes, cache, clock, log } = inputs
@@ -54,10 +62,11 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
   let plan: Plan | undefined
   let isOutdated = true
   const listeners = new Set<() => void>()
+  let nudges = 0
 
   function gated(): readonly Instance[] | undefined {
     const all = facts.all()
-    return all && inputs.gate ? inputs.gate(all, facts.told()) : all
+    return all && inputs.gate ? inputs.gate.pass(all, facts.told()) : all
   }
 
   /** Made when somebody needs it, so that a burst of changes during a round costs one plan. */
@@ -70,17 +79,36 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
     return plan
   }
 
-  function replan(since: number): void {
-    isOutdated = true
+  function nudge(since?: number): void {
+    nudges++
     for (const lane of lanes) lane.nudge(since)
+  }
+
+  /** Whatever else leads to a plan meanwhile takes along what is waited with. */
+  async function nudgeOnce(settled: Promise<void>, since: number): Promise<void> {
+    const before = nudges
+    await settled
+    if (nudges === before) nudge(since)
+  }
+
+  function replan(since: number, settled?: Promise<void>): void {
+    isOutdated = true
+    if (settled) void nudgeOnce(settled, since)
+    else nudge(since)
     for (const listener of listeners) listener()
+  }
+
+  /** They are shown to the gate at once, for it may have to ask before it can say anything. */
+  function replanFacts(since: number): void {
+    gated()
+    replan(since, inputs.gate?.settled?.())
   }
 
   function reported(source: string, instances: readonly Instance[]): void {
     const since = clock.elapsed()
     const wasDown = facts.states().find(({ name }) => name === source)?.error !== undefined
     if (wasDown) log.info({ source, instances: instances.length }, 'the source answers again')
-    if (facts.report(source, instances, clock.now())) replan(since)
+    if (facts.report(source, instances, clock.now())) replanFacts(since)
   }
 
   async function failed(source: string, error: unknown): Promise<void> {
@@ -109,7 +137,7 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
     } catch (error) {
       if (!signal.aborted) await failed(source.name, error)
     }
-    for (const lane of lanes) lane.nudge()
+    nudge()
   }
 
   /** Each source at its own pace, so that one that hangs holds up nobody else. */

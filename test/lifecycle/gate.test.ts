@@ -197,6 +197,57 @@ describe('what has just started', () => {
   })
 })
 
+describe('what has just started is waited with', () => {
+  const isOver = (settled: Promise<void> | undefined) => {
+    const over = { yes: false }
+    settled?.then(() => {
+      over.yes = true
+    })
+    return over
+  }
+
+  test('until it answers', async () => {
+    const { pass, gate, open, clock } = setUp()
+    pass(web())
+    const over = isOver(gate.settled?.())
+    await clock.pass(2)
+    expect(over.yes).toBe(false)
+    open.add('10.0.0.1:80')
+    await clock.pass(2)
+    expect(over.yes).toBe(true)
+  })
+
+  test('for 25 ms, be it that it never answers', async () => {
+    const { pass, gate, clock } = setUp()
+    pass(web())
+    const over = isOver(gate.settled?.())
+    await clock.pass(24)
+    expect(over.yes).toBe(false)
+    await clock.pass(1)
+    expect(over.yes).toBe(true)
+  })
+
+  test('once', () => {
+    const { pass, gate } = setUp()
+    const facts = [web()]
+    pass(...facts)
+    expect(gate.settled?.()).toBeInstanceOf(Promise)
+    pass(...facts)
+    expect(gate.settled?.()).toBeUndefined()
+  })
+
+  test.each<[string, Instance[]]>([
+    ['one that is gone', []],
+    ['one that fails', [instance('old', { port: '80' }, { health: 'unhealthy' })]],
+    ['one that takes no traffic', [instance('old', { port: '80' }), instance('db', { port: 'none' })]],
+  ])('but not when other news came with it: %s', (_, others) => {
+    const old = instance('old', { port: '80' })
+    const { pass, gate } = setUp({ first: [old] })
+    pass(...others.map((one) => (one.health === old.health && one.name === 'old' ? old : one)), web())
+    expect(gate.settled?.()).toBeUndefined()
+  })
+})
+
 describe('what was live before', () => {
   test('the first facts of a source are let through: a restart of Hostler empties nothing', () => {
     const facts = [web()]

@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
 import { silentLogger } from '../../src/lib/logger.js'
 import type { Instance } from '../../src/model/instance.js'
 import { createPlanner } from '../../src/model/planner.js'
 import { createFactCache } from '../../src/reconcile/fact-cache.js'
+import type { Lane } from '../../src/reconcile/lane.js'
 import { createReconciler, type FactGate } from '../../src/reconcile/reconciler.js'
 import type { Source, SourceEvents } from '../../src/sources/source.js'
 import { createFakeClock } from '../support/clock.js'
@@ -42,11 +44,16 @@ function fakeSource(name: string) {
 
 function setUp(sources: Source[], dir = tempDir(), gate?: FactGate) {
   const clock = createFakeClock()
+  const nudges: (number | undefined)[] = []
+  const lane = {
+    nudge: (since?: number) => void nudges.push(since),
+    run: async () => undefined,
+  } as Partial<Lane> as Lane
   const reconciler = createReconciler({
     sources,
     ...(gate && { gate }),
     makePlan: createPlanner(rules),
-    lanes: [],
+    lanes: [lane],
     cache: createFactCache({ dir, log: silentLogger() }),
     pollIntervalMs: 10_000,
     clock,
@@ -55,7 +62,13 @@ function setUp(sources: Source[], dir = tempDir(), gate?: FactGate) {
   const controller = new AbortController()
   stopping.push(controller)
   void reconciler.run(controller.signal)
-  return { reconciler, clock, dir, hosts: () => reconciler.plan()?.routes.map(({ host }) => host.split('.')[0]) }
+  return {
+    reconciler,
+    clock,
+    dir,
+    nudges,
+    hosts: () => reconciler.plan()?.routes.map(({ host }) => host.split('.')[0]),
+  }
 }
 
 describe('reconciling sources', () => {
@@ -129,10 +142,13 @@ describe('reconciling sources', () => {
 
   test('a gate sees the facts of the sources that have told something, the same array while nothing changed', async () => {
     const [docker, file] = [fakeSource('docker'), fakeSource('file')]
-    const seen: Parameters<FactGate>[] = []
-    const { reconciler } = setUp([docker, file], tempDir(), (...args) => {
-      seen.push(args)
-      return args[0]
+    const both = ['docker', 'file']
+    const seen: Parameters<FactGate['pass']>[] = []
+    const { reconciler } = setUp([docker, file], tempDir(), {
+      pass: (...args) => {
+        seen.push(args)
+        return args[0]
+      },
     })
     const a = instance('a', { port: '80' })
     docker.report(a)
@@ -143,16 +159,17 @@ describe('reconciling sources', () => {
     reconciler.plan()
     file.report()
     reconciler.plan()
-    expect(seen.map(([, sources]) => sources)).toEqual([['docker'], ['docker'], ['docker', 'file']])
+    expect(seen.map(([, sources]) => sources)).toEqual([['docker'], ['docker'], both, both])
     expect(seen[1]?.[0]).toBe(seen[0]?.[0])
+    expect(seen[3]?.[0]).toBe(seen[2]?.[0])
   })
 
   test('what the gate says is planned when it says something else', () => {
     const docker = fakeSource('docker')
     let hidden = 'none'
-    const { reconciler, hosts } = setUp([docker], tempDir(), (instances) =>
-      instances.filter(({ name }) => name !== hidden),
-    )
+    const { reconciler, hosts } = setUp([docker], tempDir(), {
+      pass: (instances) => instances.filter(({ name }) => name !== hidden),
+    })
     const told: unknown[] = []
     docker.report(instance('a', { port: '80' }), instance('b', { port: '80' }))
     expect(hosts()).toEqual(['a', 'b'])
@@ -163,5 +180,54 @@ describe('reconciling sources', () => {
     end()
     reconciler.reconsider()
     expect(told).toEqual([['b']])
+  })
+
+  describe('facts of which the gate will say more within milliseconds', () => {
+    function setUpGate() {
+      const docker = fakeSource('docker')
+      const settled: Deferred<void>[] = []
+      const gate: FactGate = {
+        pass: (instances) => instances,
+        settled() {
+          settled.push(createDeferred())
+          return settled.at(-1)?.promise
+        },
+      }
+      return { docker, settled, ...setUp([docker], tempDir(), gate) }
+    }
+
+    test('lead to a plan at once and to a change of the proxies when that is settled', async () => {
+      const { docker, settled, nudges, hosts, clock } = setUpGate()
+      docker.report(instance('a', { port: '80' }))
+      expect(hosts()).toEqual(['a'])
+      const heard = clock.elapsed()
+      await clock.pass(10)
+      expect(nudges).toEqual([])
+      settled[0]?.resolve()
+      await clock.pass(0)
+      expect(nudges).toEqual([heard])
+    })
+
+    test('are taken along by what cannot wait, and make no change of their own then', async () => {
+      const { docker, settled, nudges, reconciler, clock } = setUpGate()
+      docker.report(instance('a', { port: '80' }))
+      reconciler.reconsider()
+      expect(nudges).toHaveLength(1)
+      settled[0]?.resolve()
+      await clock.pass(0)
+      expect(nudges).toHaveLength(1)
+    })
+
+    test('wait no longer for those that come after them', async () => {
+      const { docker, settled, nudges, clock } = setUpGate()
+      docker.report(instance('a', { port: '80' }))
+      docker.report(instance('a', { port: '80' }), instance('b', { port: '80' }))
+      settled[0]?.resolve()
+      await clock.pass(0)
+      expect(nudges).toHaveLength(1)
+      settled[1]?.resolve()
+      await clock.pass(0)
+      expect(nudges).toHaveLength(1)
+    })
   })
 })
