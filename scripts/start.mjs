@@ -1,23 +1,27 @@
-// `npm start`: Hostler on an embedded default. Small demo stacks behind a real HAProxy, and any labelled container on this
-// machine if Docker answers.
+// `npm start`: Hostler on an embedded default. Small demo stacks behind a real HAProxy, and if Docker answers, one that sleeps
+// and wakes, and any labelled container on this machine. `npm start -- --no-build` takes dist as it is.
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from './build.mjs'
-import { startDemoApps } from './demo-apps.mjs'
+import { startDemoApps } from './demo/apps.mjs'
+import { createSleepyStack, findDocker, IDLE_SECONDS } from './demo/sleepy-stack.mjs'
 import { ensureServers, findProgram } from './servers.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const say = (text) => process.stdout.write(`${text}\n`)
 
 if (ensureServers(['haproxy']).length > 0) process.exit(3)
-say('Building ...')
-const built = build()
-if (built !== 0) process.exit(built)
+if (!process.argv.includes('--no-build')) {
+  say('Building ...')
+  const built = build()
+  if (built !== 0) process.exit(built)
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'hostler-demo-'))
 const apps = await startDemoApps()
@@ -26,16 +30,18 @@ const stacks = join(folder, 'stacks.yml')
 writeFileSync(stacks, `instances:\n${apps.instances.map((instance) => `  - ${JSON.stringify(instance)}\n`).join('')}`)
 copyFileSync(join(root, 'haproxy', 'haproxy.cfg'), join(folder, 'haproxy.cfg'))
 
-const docker = await dockerAnswers()
+const docker = await findDocker()
 const env = {
   HOSTLER_DOMAIN: 'localhost',
-  HOSTLER_SOURCES: docker ? 'file,docker' : 'file',
+  HOSTLER_SOURCES: docker.socketPath || docker.elsewhere ? 'file,docker' : 'file',
   HOSTLER_PROXY: 'haproxy',
   HOSTLER_HTTP_PORT: '8080',
   HOSTLER_BIND: '127.0.0.1',
   HOSTLER_FILE: stacks,
   HOSTLER_STATE_DIR: join(folder, 'state'),
+  HOSTLER_PUBLIC_LISTEN: `127.0.0.1:${await freePort()}`,
   HOSTLER_PRIVATE_LISTEN: '127.0.0.1:8008',
+  HOSTLER_SLEEP_INTERVAL: '1s',
   HAPROXY_BIN: findProgram('haproxy'),
   HAPROXY_CONFIG: join(folder, 'haproxy.cfg'),
   HAPROXY_BACKEND_CONFIG: join(folder, 'haproxy-backends.cfg'),
@@ -45,25 +51,55 @@ const env = {
   HOSTLER_LOG_LEVEL: 'warn',
   ...process.env,
 }
-const hostler = spawn(process.execPath, [join(root, 'dist', 'main.js'), 'run'], { env, stdio: 'inherit' })
+// In a session of its own: Ctrl-C at a terminal reaches everything else at once, and a second signal would cut its end short.
+const hostler = spawn(process.execPath, [join(root, 'dist', 'main.js'), 'run'], {
+  env,
+  stdio: 'inherit',
+  detached: true,
+})
 const ended = new Promise((resolve) => hostler.once('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1))))
-// A terminal sends Ctrl-C to the child too; anything else is passed on.
-process.on('SIGINT', () => undefined)
-process.on('SIGTERM', () => hostler.kill('SIGTERM'))
+let isEnding = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => {
+    if (!isEnding) hostler.kill('SIGTERM')
+    isEnding = true
+  })
 
-const code = await Promise.race([ended, announce()])
-const exitCode = code ?? (await ended)
+// While HAProxy starts, so that nobody waits for it.
+const sleepy = createSleepy()
+announce(await Promise.race([ready(), ended]), await sleepy)
+const exitCode = await ended
+await (await sleepy).remove?.().catch((error) => say(`Left behind in Docker: ${error.message}`))
 await apps.stop()
 rmSync(folder, { recursive: true, force: true })
 process.exit(exitCode)
 
-/** Says what to open once it is ready. */
-async function announce() {
-  const address = env.HOSTLER_PRIVATE_LISTEN.replace('0.0.0.0', '127.0.0.1')
-  while (hostler.exitCode === null && (await statusOf({ path: '/readyz', ...hostAndPort(address) })) !== 200)
-    await delay(50)
-  if (hostler.exitCode !== null) return undefined
+/** Resolves with what to call off later, or with why there is no such stack. */
+async function createSleepy() {
+  if (docker.elsewhere)
+    return {
+      why: `The containers of ${docker.elsewhere} are routed to; one that sleeps is shown with a Docker on this machine only.`,
+    }
+  if (!docker.socketPath)
+    return { why: 'No Docker answers on this machine (DOCKER_HOST): nothing is there that could sleep and wake.' }
+  try {
+    return await createSleepyStack(docker.socketPath)
+  } catch (error) {
+    return { why: `Docker answers, but takes no container of the demo's: ${error.message}` }
+  }
+}
+
+async function ready() {
+  const [host, port] = env.HOSTLER_PRIVATE_LISTEN.replace('0.0.0.0', '127.0.0.1').split(':')
+  while (hostler.exitCode === null && (await statusOf({ path: '/readyz', host, port })) !== 200) await delay(50)
+  return 'ready'
+}
+
+/** Says what to open. */
+function announce(state, { why }) {
+  if (state !== 'ready' || hostler.exitCode !== null) return
   const at = (name, path = '') => `http://${name}.${env.HOSTLER_DOMAIN}:${env.HOSTLER_HTTP_PORT}${path}`.padEnd(44)
+  const label = 'docker run --rm --name web --label hostler.port=80 nginx'
   say(`
   Hostler runs, with HAProxy as its proxy. Open:
 
@@ -72,18 +108,21 @@ async function announce() {
     ${at('shop', '/api')}  its second service, by path
     ${at('anything.preview')}  a wildcard
     ${at('nobody')}  what an unknown name gets
-    ${`http://${address}`.padEnd(44)}  Hostler's own page
+    ${`http://${env.HOSTLER_PRIVATE_LISTEN}`.padEnd(44)}  Hostler's own page
+
+  ${
+    why ??
+    `One stack is a container that is asleep. Whoever asks for it wakes it; ${IDLE_SECONDS} s after the last request it sleeps again:
+
+    ${at('sleepy')}  in a browser: a page that waits, then the app
+    ${`curl -i ${at('sleepy').trim()}`.padEnd(44)}  held, then answered by the app
+
+  ${label}  gives  ${at('web').trim()}`
+  }
 
   Edit ${stacks} and the routes follow at once.
-  ${docker ? `Docker answers: docker run --rm --name web --label hostler.port=80 nginx  gives  http://web.localhost:${env.HOSTLER_HTTP_PORT}` : 'Docker does not answer here, so only the demo stacks are shown.'}
   In another terminal: node dist/main.js status.  Ctrl-C ends it.
 `)
-  return undefined
-}
-
-function hostAndPort(address) {
-  const [host, port] = address.split(':')
-  return { host, port }
 }
 
 function statusOf(options) {
@@ -95,8 +134,12 @@ function statusOf(options) {
   })
 }
 
-async function dockerAnswers() {
-  const host = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').split(',')[0]
-  if (!host.startsWith('unix://')) return process.env.DOCKER_HOST !== undefined
-  return (await statusOf({ socketPath: host.slice('unix://'.length), path: '/_ping' })) === 200
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
 }
