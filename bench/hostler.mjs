@@ -101,8 +101,9 @@ export function start(cleanup, command, { env, folder }, nodeArgs = []) {
       ended.then(() => waits.has(look) && finish(reject, failed('ended')))
     })
   }
+  const follow = (look) => void waits.add(look)
   const applied = (options) => line(({ msg }) => msg === 'the proxy has the new configuration', options)
-  return { child, lines, line, applied, stop, mark: () => lines.length }
+  return { child, lines, line, follow, applied, stop, mark: () => lines.length }
 }
 
 const parse = (text) => {

@@ -13,7 +13,7 @@ import { formatMachine, formatTable, verdictOf } from './report.mjs'
 const GROUPS = {
   publishing: ['full-pass', 'one-change', 'memory', 'first-file', 'start-event', 'reloads'],
   runtime: ['new-stack', 'churn', 'held-connections', 'hostnames'],
-  wake: ['reaper-pass'],
+  wake: ['cold-wakes', 'crowd', 'held-bodies', 'silent-websocket', 'waiting-page', 'reaper-pass'],
 }
 const ENTRIES = Object.values(GROUPS).flat()
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))

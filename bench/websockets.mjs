@@ -40,6 +40,9 @@ export function openWebSocket({ port, host }) {
   })
 }
 
+/** A whole text frame, masked with zeros (RFC 6455, section 5.2). */
+const PING = Buffer.concat([Buffer.from([0x81, 0x84, 0, 0, 0, 0]), Buffer.from('ping')])
+
 function echoes(socket, timeoutMs = 2000) {
   return new Promise((resolve) => {
     const finish = (answer) => {
@@ -48,6 +51,6 @@ function echoes(socket, timeoutMs = 2000) {
     }
     const timer = setTimeout(() => finish(false), timeoutMs)
     socket.once('data', () => finish(true)).once('close', () => finish(false))
-    socket.write('ping')
+    socket.write(PING)
   })
 }

@@ -68,6 +68,9 @@ const HANDLERS = {
     if (second) json(response, { count: state.seen.get(second) ?? 0 })
     else json(response, { requests: state.requests, webSockets: state.webSockets, stopping: state.stopping })
   },
+  listening({ response, state }) {
+    response.end(`${state.listeningAt}\n`)
+  },
   exit({ response, state, number }) {
     response.end('exiting\n', () => state.exit(number('code', 1), 'asked to'))
   },

@@ -13,6 +13,8 @@ const state = {
   stopping: false,
   webSockets: 0,
   requests: 0,
+  /** Milliseconds since the epoch at which its port began to accept connections. */
+  listeningAt: 0,
   /** How often each `x-id` came, for "delivered once". */
   seen: new Map(),
   exit: end,
@@ -70,6 +72,7 @@ else process.on('SIGTERM', () => say('TERM: ignored'))
 function listen() {
   if (process.env.EXIT) end(Number(process.env.EXIT), 'EXIT is set')
   server.listen(number('PORT', 80), () => {
+    state.listeningAt = performance.timeOrigin + performance.now()
     say(`listening after ${Math.round(performance.now())} ms`)
     startIdleClock()
   })
