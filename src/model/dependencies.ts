@@ -21,17 +21,19 @@ const SWARM_TASK = 'com.docker.swarm.task.id'
 export const isRestartable = ({ labels }: Instance): boolean =>
   labels[ONE_OFF]?.toLowerCase() !== 'true' && labels[SWARM_TASK] === undefined
 
-/** Tells a service of a Compose project from every other; undefined for what Compose did not make. */
-export function serviceOf({ source, labels }: Instance, service = labels[SERVICE]): string | undefined {
+/** Tells a Compose project from every other; undefined for what is no part of one. Nobody depends on another project's. */
+export function projectOf({ source, labels }: Instance): string | undefined {
   const project = labels[PROJECT]
-  if (project === undefined || service === undefined || labels[ONE_OFF]?.toLowerCase() === 'true') return undefined
+  if (project === undefined || labels[ONE_OFF]?.toLowerCase() === 'true') return undefined
   // With its length, for a name may hold anything.
-  return `${source}\n${project.length}\n${project}\n${service}`
+  return `${source}\n${project.length}\n${project}`
 }
 
-/** Both are the same service of the same project and wait for the same others. */
-export const sameCompose = ({ labels: a }: Instance, { labels: b }: Instance): boolean =>
-  a === b || [DEPENDS_ON, PROJECT, SERVICE, ONE_OFF].every((label) => a[label] === b[label])
+/** Tells a service of a Compose project from every other; undefined for what Compose did not make. */
+export function serviceOf(instance: Instance, service = instance.labels[SERVICE]): string | undefined {
+  const project = projectOf(instance)
+  return project === undefined || service === undefined ? undefined : `${project}\n${service}`
+}
 
 const CONDITIONS: ReadonlyMap<string, Dependency['condition']> = new Map([
   ['service_started', 'started'],

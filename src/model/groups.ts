@@ -1,6 +1,8 @@
+import { differenceOf } from '../lib/difference.js'
 import { createSorter } from '../lib/sorter.js'
-import { type Dependency, dependenciesOf, sameCompose, serviceOf, withoutCircles } from './dependencies.js'
+import { type Dependency, dependenciesOf, projectOf, serviceOf, withoutCircles } from './dependencies.js'
 import type { Instance } from './instance.js'
+import { createNeighbours, type Neighbours } from './neighbours.js'
 import type { WishReader } from './reader.js'
 import type { Wishes } from './wishes.js'
 
@@ -44,14 +46,15 @@ export const keyOf = ({ source, id }: Pick<Instance, 'source' | 'id'>): string =
 export function createGrouper(read: WishReader): (instances: readonly Instance[]) => Groups {
   const entryOf = createEntryReader(read)
   const byAge = createSorter(olderFirst)
-  let last: Round = { instances: [], groups: NO_GROUPS }
-  const groupAnew = (instances: readonly Instance[]): Groups => {
+  let last: Round = { instances: [], groups: NO_GROUPS, neighbours: createNeighbours(circlesOf) }
+  const groupAnew = (instances: readonly Instance[]): Round => {
     const entries = instances.map(entryOf).filter((entry) => entry !== 'stranger')
-    return makeGroups(orderedMembers(byAge(entries), last.groups.members), last.groups.byName)
+    const neighbours = createNeighbours(circlesOf)
+    for (const entry of entries) neighbours.add(entry)
+    return { instances, groups: grouped(byAge(entries), last.groups), neighbours }
   }
   return (instances) => {
-    if (last.instances !== instances)
-      last = { instances, groups: amended(last, instances, read) ?? groupAnew(instances) }
+    if (last.instances !== instances) last = amended(last, instances, entryOf) ?? groupAnew(instances)
     return last.groups
   }
 }
@@ -61,16 +64,20 @@ const NO_GROUPS: Groups = { byName: new Map(), nameOf: new Map(), members: new M
 interface Round {
   readonly instances: readonly Instance[]
   readonly groups: Groups
+  readonly neighbours: Neighbours<Entry>
 }
 
 /** An instance that takes part, read once. */
 interface Entry {
   /** What it is while it depends on nobody and nobody waits for its end. */
   readonly member: GroupMember
+  readonly project: string | undefined
   readonly service: string | undefined
 }
 
-function createEntryReader(read: WishReader): (instance: Instance) => Entry | 'stranger' {
+type EntryReader = (instance: Instance) => Entry | 'stranger'
+
+function createEntryReader(read: WishReader): EntryReader {
   const known = new WeakMap<Instance, Entry | 'stranger'>()
   return (instance) => {
     let entry = known.get(instance)
@@ -79,6 +86,7 @@ function createEntryReader(read: WishReader): (instance: Instance) => Entry | 's
       entry = wishes
         ? {
             member: { key: keyOf(instance), instance, wishes, dependsOn: NOBODY, isJob: false },
+            project: projectOf(instance),
             service: serviceOf(instance),
           }
         : 'stranger'
@@ -89,6 +97,50 @@ function createEntryReader(read: WishReader): (instance: Instance) => Entry | 's
 }
 
 const NOBODY: readonly Dependency[] = []
+
+/** One group's members and one Compose project's containers may matter to each other, and nobody else. */
+const circlesOf = ({ member, project }: Entry): string[] => {
+  const group = `group ${member.wishes.lifecycle.group}`
+  return project === undefined ? [group] : [group, `project ${project}`]
+}
+
+/** From here on, all of them anew is not much dearer. */
+const MANY = 200
+
+/** The last groups with only those made anew that what came or went may touch. Undefined: that is many. */
+function amended(
+  { instances: before, groups, neighbours }: Round,
+  instances: readonly Instance[],
+  entryOf: EntryReader,
+) {
+  const { gone, come } = differenceOf(before, instances)
+  if (gone.length + come.length > MANY) return undefined
+  const [left, joined] = [gone, come].map((some) => some.map(entryOf).filter((entry) => entry !== 'stranger'))
+  if (!left || !joined || left.length + joined.length === 0) return { instances, groups, neighbours }
+  const touched = neighbours.of([...left, ...joined])
+  for (const entry of left) neighbours.delete(entry)
+  for (const entry of joined) neighbours.add(entry)
+  const now = neighbours.of([...touched, ...joined])
+  if (now.size > MANY) return undefined
+  return { instances, groups: replaced(groups, touched, grouped([...now].sort(olderFirst), groups)), neighbours }
+}
+
+function replaced(all: Groups, gone: Iterable<Entry>, come: Groups): Groups {
+  const [byName, nameOf, members] = [new Map(all.byName), new Map(all.nameOf), new Map(all.members)]
+  for (const { member } of gone) {
+    byName.delete(member.wishes.lifecycle.group)
+    nameOf.delete(member.key)
+    members.delete(member.key)
+  }
+  for (const [name, group] of come.byName) byName.set(name, group)
+  for (const [key, name] of come.nameOf) nameOf.set(key, name)
+  for (const [key, member] of come.members) members.set(key, member)
+  return { byName, nameOf, members }
+}
+
+/** @param before whose objects are taken over where they say the same */
+const grouped = (byAge: readonly Entry[], before: Groups): Groups =>
+  makeGroups(orderedMembers(byAge, before.members), before.byName)
 
 /** Each after what it depends on; ties by age, then name. */
 function orderedMembers(byAge: readonly Entry[], before: ReadonlyMap<string, GroupMember>): GroupMember[] {
@@ -164,43 +216,6 @@ function needsOf(own: string, members: readonly GroupMember[], nameOf: ReadonlyM
 }
 
 const NO_ONE: readonly string[] = []
-
-/**
- * The last groups with only those members replaced that started, failed or moved: who belongs where and waits for whom
- * depends on none of that. Undefined: anything else has changed.
- */
-function amended({ instances: before, groups }: Round, instances: readonly Instance[], read: WishReader) {
-  if (before.length !== instances.length) return undefined
-  const news: GroupMember[] = []
-  for (const [index, instance] of instances.entries()) {
-    const old = before[index]
-    if (old === instance || old === undefined) continue
-    const wishes = read(instance)
-    const member = groups.members.get(keyOf(old))
-    if (!wishes && !member) continue
-    if (!wishes || !member || !belongsTheSame(member, wishes)) return undefined
-    news.push({ ...member, instance, wishes })
-  }
-  return news.length === 0 ? groups : replaced(groups, news)
-}
-
-const belongsTheSame = ({ key, instance, wishes }: GroupMember, { instance: now, lifecycle }: Wishes): boolean =>
-  key === keyOf(now) &&
-  instance.name === now.name &&
-  instance.createdAt === now.createdAt &&
-  wishes.lifecycle.group === lifecycle.group &&
-  sameCompose(instance, now)
-
-function replaced({ byName, nameOf, members }: Groups, news: readonly GroupMember[]): Groups {
-  const fresh = new Map(members)
-  for (const member of news) fresh.set(member.key, member)
-  const groups = new Map(byName)
-  for (const name of new Set(news.map(({ wishes }) => wishes.lifecycle.group))) {
-    const group = groups.get(name)
-    if (group) groups.set(name, { ...group, members: group.members.map((member) => fresh.get(member.key) ?? member) })
-  }
-  return { byName: groups, nameOf, members: fresh }
-}
 
 const olderFirst = ({ member: { instance: a } }: Entry, { member: { instance: b } }: Entry): number =>
   a.createdAt - b.createdAt || compare(a.name, b.name) || compare(a.source, b.source) || compare(a.id, b.id)

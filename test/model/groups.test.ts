@@ -239,16 +239,20 @@ describe('from one look to the next', () => {
         },
       },
     )
-    const step = fc.record({ at: fc.nat(3), change: fc.option(variants), moved: fc.boolean() })
+    const step = fc.record({ at: fc.nat(5), change: fc.option(variants), moved: fc.boolean(), more: fc.nat(2) })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 6 }), (steps) => {
         const group = createGrouper(createWishReader(rules))
         let instances: Instance[] = set()
         group(instances)
-        for (const { at, change, moved } of steps) {
+        for (const [round, { at, change, moved, more }] of steps.entries()) {
+          const comers = Array.from({ length: more }, (_, index) =>
+            compose(`more-${round}-${index}`, index > 0 ? 'db,web' : '', { group: at > 2 ? 'data' : 'front' }),
+          )
+          instances = instances.toSpliced(at, 0, ...comers)
           const old = instances[at]
           if (change === null || !old) instances = instances.filter((_, index) => index !== at)
-          else instances = instances.with(at, { ...old, ...change, id: change.id ? `${change.id}${at}` : old.id })
+          else instances = instances.with(at, { ...old, ...change, id: change.id ? `${change.id}${round}` : old.id })
           if (moved) instances = instances.toReversed()
           expect(group(instances)).toEqual(grouped(...instances))
         }
