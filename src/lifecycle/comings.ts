@@ -1,6 +1,5 @@
 import type { Clock } from '../lib/clock.js'
-import { keyOf } from '../model/groups.js'
-import { type Instance, isLive } from '../model/instance.js'
+import { type Instance, isLive, keyOf } from '../model/instance.js'
 
 /**
  * Reads from facts alone, whoever caused them, what containers do: that one was started, that one ended, and whether it

@@ -1,7 +1,8 @@
+import { compareText } from '../lib/compare.js'
 import { differenceOf } from '../lib/difference.js'
 import { createSorter } from '../lib/sorter.js'
 import { type Dependency, dependenciesOf, projectOf, serviceOf, withoutCircles } from './dependencies.js'
-import type { Instance } from './instance.js'
+import { type Instance, keyOf } from './instance.js'
 import { createNeighbours, type Neighbours } from './neighbours.js'
 import type { WishReader } from './reader.js'
 import type { Wishes } from './wishes.js'
@@ -35,9 +36,6 @@ export interface Groups {
   /** Every member of every group, by its key. */
   readonly members: ReadonlyMap<string, GroupMember>
 }
-
-/** Unique among all instances. */
-export const keyOf = ({ source, id }: Pick<Instance, 'source' | 'id'>): string => `${source} ${id}`
 
 /**
  * A pure function of the instances; the same array gets the same object. What is kept between two calls only saves work:
@@ -218,6 +216,4 @@ function needsOf(own: string, members: readonly GroupMember[], nameOf: ReadonlyM
 const NO_ONE: readonly string[] = []
 
 const olderFirst = ({ member: { instance: a } }: Entry, { member: { instance: b } }: Entry): number =>
-  a.createdAt - b.createdAt || compare(a.name, b.name) || compare(a.source, b.source) || compare(a.id, b.id)
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+  a.createdAt - b.createdAt || compareText(a.name, b.name) || compareText(a.source, b.source) || compareText(a.id, b.id)

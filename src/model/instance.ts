@@ -48,3 +48,6 @@ export interface ExposedPort {
 /** Takes traffic now: running, and healthy if it has a health check. */
 export const isLive = (instance: Instance): boolean =>
   instance.state === 'running' && (instance.health === 'none' || instance.health === 'healthy')
+
+/** Unique among all instances. */
+export const keyOf = ({ source, id }: Pick<Instance, 'source' | 'id'>): string => `${source} ${id}`

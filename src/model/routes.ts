@@ -1,3 +1,4 @@
+import { compareText } from '../lib/compare.js'
 import { createSorter } from '../lib/sorter.js'
 import { type HostPattern, printable } from './label-values.js'
 import type { Backend, Rejection, Route } from './plan.js'
@@ -76,7 +77,7 @@ function taken({ host }: HostPattern, wish: RouteWish, wishes: Wishes, holder: s
  * cookie, longer path, first holder. Ties are then lifted apart, so that priorities alone tell the order to any proxy.
  */
 export function createRouteOrder(): (backends: readonly Backend[]) => { backends: Backend[]; routes: Route[] } {
-  const sortHosts = createSorter(exactFirst)
+  const sortHosts = createSorter(hostOrder)
   const sortBackends = createSorter(byName)
   return (backends) => {
     const byHost = routesByHost(backends)
@@ -111,7 +112,8 @@ function routesByHost(backends: readonly Backend[]): Map<string, Route | Route[]
 
 const byName = (a: Backend, b: Backend): number => (a.name < b.name ? -1 : 1)
 
-const exactFirst = (a: string, b: string): number => width(a) - width(b) || (a < b ? -1 : a > b ? 1 : 0)
+/** Exact hosts before wildcards before `*`. */
+export const hostOrder = (a: string, b: string): number => width(a) - width(b) || compareText(a, b)
 
 const width = (host: string): number => (host === '*' ? 2 : host.startsWith('*') ? 1 : 0)
 

@@ -402,7 +402,7 @@ describe('purity', () => {
           port: fc.constantFrom('80', '81', 'none'),
           stack: stacks,
           service: stacks,
-          host: fc.constantFrom('x.test', 'x.test,y.test', '*.test'),
+          host: fc.constantFrom('x.test', 'x.test,y.test', '*.test', '%STACK%-%SERVICE%.test,%SERVICE%.other'),
           path: fc.constantFrom('/', '/api', '/api/v1'),
           priority: fc.constantFrom('5', '6'),
           weight: fc.constantFrom('1', '2'),
@@ -412,17 +412,26 @@ describe('purity', () => {
         { requiredKeys: ['port', 'host', 'priority'] },
       ),
     })
+    type Seed = Omit<typeof container extends fc.Arbitrary<infer T> ? T : never, 'name' | 'createdAt' | 'labels'> & {
+      readonly name: string
+      readonly createdAt: number
+      readonly labels: Readonly<Record<string, string | undefined>>
+    }
     const facts = fc
       .uniqueArray(container, { selector: ({ name }) => name, maxLength: 5 })
       .map((all) => all.sort((a, b) => (a.name < b.name ? -1 : 1)))
     // Mostly small steps: one container changes in one respect, the others stay the same object.
     const steps = fc.array(
-      fc.record({ at: fc.nat(4), change: container, kind: fc.constantFrom('live', 'live', 'age', 'whole') }),
+      fc.record({
+        at: fc.nat(4),
+        change: container,
+        kind: fc.constantFrom('live', 'live', 'age', 'whole', 'gone', 'comes', 'comes', 'comes last', 'comes last'),
+      }),
       { maxLength: 8 },
     )
     fc.assert(
       fc.property(facts, steps, (start, changes) => {
-        const made = ({ name, state, health, createdAt, address, labels }: (typeof start)[number]) =>
+        const made = ({ name, state, health, createdAt, address, labels }: Seed) =>
           instance(
             name,
             labels as Record<string, string>,
@@ -431,14 +440,22 @@ describe('purity', () => {
             } as Partial<Instance>,
           )
         const planner = createPlanner(rules)
-        let now = start.map((seed) => ({ seed, fact: made(seed) }))
+        let now = start.map((seed: Seed) => ({ seed, fact: made(seed) }))
         planner(now.map(({ fact }) => fact))
-        for (const { at, change, kind } of changes) {
+        for (const [round, { at, change, kind }] of changes.entries()) {
+          if (kind === 'gone') now = now.toSpliced(at, 1)
+          if (kind.startsWith('comes')) {
+            const createdAt = kind === 'comes' ? change.createdAt : 5000 + round
+            const labels = { ...change.labels, service: `${change.labels.service}${at > 2 ? round : ''}` }
+            const seed = { ...change, name: `n${round}`, createdAt, labels }
+            now = now.toSpliced(at, 0, { seed, fact: made(seed) })
+          }
           now = now.map((entry, index) => {
             if (index !== at) return entry
             const { state, health, address, createdAt } = change
             const parts = { live: { state, health, address }, age: { createdAt }, whole: change }
-            const seed = { ...entry.seed, ...parts[kind], name: entry.seed.name }
+            if (!(kind in parts)) return entry
+            const seed = { ...entry.seed, ...parts[kind as keyof typeof parts], name: entry.seed.name }
             return { seed, fact: made(seed) }
           })
           const known = now.map(({ fact }) => fact)
