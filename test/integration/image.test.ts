@@ -186,9 +186,9 @@ describeWith(SERVERS, "Hostler's container image", () => {
   }
 
   for (const file of ['compose.yml', 'compose.sidecar.yml']) {
-    test(`docker-compose up with haproxy/${file} brings a stack that answers at hello.localhost`, async () => {
+    test(`docker-compose up with haproxy/${file} brings a stack that answers, and one that sleeps and wakes`, async () => {
       const [http, https] = [await freePort(), await freePort()]
-      const ports = { HTTP_PORT: String(http), HTTPS_PORT: String(https), DOCKER_SOCKET: dockerd.socket }
+      const ports = { HTTP_PORT: String(http), HTTPS_PORT: String(https), DOCKER_SOCKET: dockerd.socket, IDLE: '1s' }
       const compose = (...args: string[]) => cli.compose(join(project, 'haproxy'), ['--file', file, ...args], ports)
       try {
         await compose('up', '--detach', '--build')
@@ -200,11 +200,19 @@ describeWith(SERVERS, "Hostler's container image", () => {
         const { container } = await dockerd.run({ networks: ['hostler'], labels })
         started.push(container)
         await until('a stack that joins the network answers', answers('app-r123.localhost'))
+
+        // Hostler looks for idle stacks every ten seconds.
+        const sleepy = dockerd.docker.getContainer((await compose('ps', '--all', '--quiet', 'sleepy')).trim())
+        const state = async () => (await sleepy.inspect()).State.Status
+        await until('the idle stack sleeps', async () => (await state()) === 'exited', 40_000).catch(async (error) => {
+          throw new Error(await compose('logs', '--no-color'), { cause: error })
+        })
+        expect([await statusAt(`127.0.0.1:${http}`, 'sleepy.localhost'), await state()]).toEqual([200, 'running'])
       } finally {
         await removeStarted()
         await compose('down', '--volumes', '--timeout', '15')
       }
-    }, 90_000)
+    }, 120_000)
   }
 })
 
@@ -218,7 +226,7 @@ const packageVersion = (project: string): string =>
 async function statusAt(address: string, host: string): Promise<number> {
   const { statusCode, body } = await request(`http://${address}/`, {
     headers: { host },
-    headersTimeout: 2000,
+    headersTimeout: 10_000,
     reset: true,
   })
   await body.dump()
