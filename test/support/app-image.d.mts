@@ -29,6 +29,8 @@ export function importAppImage(docker: Dockerode, options?: AppImageOptions): Pr
 export interface AppImageOptions {
   /** `NAME:TAG`. Default: `hostler-app:latest`. */
   readonly image?: string
+  /** What it listens on unless `PORT` says otherwise. Default: 80. */
+  readonly port?: number
   /** The image brings its own health check, which asks `/health` every second. Default: false. */
   readonly healthCheck?: boolean
 }

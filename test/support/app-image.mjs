@@ -16,8 +16,8 @@ export const HEALTH_CHECK = {
   Retries: 1,
 }
 
-export async function importAppImage(docker, { image = 'hostler-app:latest', healthCheck = false } = {}) {
-  const changes = [`CMD ${JSON.stringify(COMMAND)}`, 'EXPOSE 80']
+export async function importAppImage(docker, { image = 'hostler-app:latest', port = 80, healthCheck = false } = {}) {
+  const changes = [`CMD ${JSON.stringify(COMMAND)}`, `EXPOSE ${port}`, `ENV PORT=${port}`]
   if (healthCheck)
     changes.push(`HEALTHCHECK --interval=1s --retries=1 CMD ${JSON.stringify(HEALTH_CHECK.Test.slice(1))}`)
   await importNodeImage(docker, { image, app: APP, changes, add: addBusybox })
