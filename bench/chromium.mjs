@@ -6,6 +6,8 @@ import { DOMAIN } from './fleet.mjs'
 export async function openPage(cleanup) {
   const browser = await chromium.launch({
     executablePath: findProgram('chromium'),
+    // It would end this process, before anything else is cleaned up.
+    ...{ handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false },
     args: ['--no-sandbox', `--host-resolver-rules=MAP *.${DOMAIN} 127.0.0.1`],
   })
   cleanup.add(() => browser.close())

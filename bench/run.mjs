@@ -13,7 +13,16 @@ import { formatMachine, formatTable, verdictOf } from './report.mjs'
 const GROUPS = {
   publishing: ['full-pass', 'one-change', 'memory', 'first-file', 'start-event', 'reloads'],
   runtime: ['new-stack', 'churn', 'held-connections', 'hostnames'],
-  wake: ['cold-wakes', 'crowd', 'held-bodies', 'silent-websocket', 'waiting-page', 'reaper-pass'],
+  wake: [
+    'cold-wakes',
+    'crowd',
+    'sleeps-under-traffic',
+    'held-bodies',
+    'silent-websocket',
+    'waiting-page',
+    'hostler-down',
+    'reaper-pass',
+  ],
 }
 const ENTRIES = Object.values(GROUPS).flat()
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
