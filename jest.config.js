@@ -10,5 +10,7 @@ export default {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'es6' } },
     ],
   },
+  // Most suites wait for servers most of the time; each can run beside any other.
+  maxWorkers: 2,
   testTimeout: 30_000,
 }
