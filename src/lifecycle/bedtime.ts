@@ -1,7 +1,6 @@
 import type { Clock } from '../lib/clock.js'
-import { inTime } from '../lib/in-time.js'
 import type { Logger } from '../lib/logger.js'
-import { linkedSignal } from '../lib/turns.js'
+import { inTime, linkedSignal } from '../lib/signals.js'
 import { printable } from '../model/label-values.js'
 import type { Backend } from '../model/plan.js'
 import { type Runtime, RuntimeError } from '../runtimes/runtime.js'

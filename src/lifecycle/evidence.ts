@@ -1,5 +1,5 @@
-import { withDeadline } from '../lib/deadline.js'
 import { messageOf } from '../lib/errors.js'
+import { withDeadline } from '../lib/signals.js'
 import type { Plan } from '../model/plan.js'
 import type { BackendActivity, Proxy } from '../proxies/proxy.js'
 import { addTo, type Count, createCounts, useOf } from './evidence-counts.js'

@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.js'
-import { inTime } from '../lib/in-time.js'
 import type { Logger } from '../lib/logger.js'
+import { inTime } from '../lib/signals.js'
 import { type Instance, isLive, keyOf } from '../model/instance.js'
 import type { WishReader } from '../model/reader.js'
 import type { LabelRules } from '../model/wishes.js'

@@ -1,7 +1,7 @@
 import type { Settings } from '../config/schema.js'
 import type { Clock } from '../lib/clock.js'
-import { inTime } from '../lib/in-time.js'
 import type { Logger } from '../lib/logger.js'
+import { inTime } from '../lib/signals.js'
 import { createGrouper } from '../model/groups.js'
 import type { WishReader } from '../model/reader.js'
 import type { LabelRules } from '../model/wishes.js'

@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.js'
 import { createDeferred } from '../lib/deferred.js'
-import { inTime } from '../lib/in-time.js'
+import { inTime } from '../lib/signals.js'
 import type { World } from './world.js'
 
 /** Waits for the world to be thus or thus: by its changes, never by a tick. */

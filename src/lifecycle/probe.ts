@@ -3,7 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
-import { withDeadline } from '../lib/deadline.js'
+import { withDeadline } from '../lib/signals.js'
 import type { HealthCheck, ProxyProtocol, Scheme } from '../model/plan.js'
 
 /** What must answer before a container gets traffic: a port of its own, and nothing else. */

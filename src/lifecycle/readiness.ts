@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.js'
-import { inTime } from '../lib/in-time.js'
 import { createLimit } from '../lib/limit.js'
+import { inTime } from '../lib/signals.js'
 import type { Probe, ProbeTarget } from './probe.js'
 
 /** Finds out when a container answers. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.js'
-import { withDeadline } from '../lib/deadline.js'
 import { messageOf } from '../lib/errors.js'
 import { createLimit } from '../lib/limit.js'
+import { withDeadline } from '../lib/signals.js'
 import type { GroupMember } from '../model/groups.js'
 import type { Runtime } from '../runtimes/runtime.js'
 import type { Profile } from './profile.js'

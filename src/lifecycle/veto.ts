@@ -1,6 +1,6 @@
-import { withDeadline } from '../lib/deadline.js'
 import { messageOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
+import { withDeadline } from '../lib/signals.js'
 import type { GroupMember } from '../model/groups.js'
 import type { LabelRules, RouteWish } from '../model/wishes.js'
 import { askStatus, type ProbeTarget } from './probe.js'

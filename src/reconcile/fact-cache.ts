@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writeAtomically } from '../lib/atomic-file.js'
 import { codeOf } from '../lib/errors.js'
 import type { Logger } from '../lib/logger.js'
 import type { Instance } from '../model/instance.js'
@@ -26,9 +27,7 @@ export function createFactCache({ dir, log }: { dir: string; log: Logger }): Fac
       saved.set(source, instances)
       const path = fileOf(source)
       try {
-        await mkdir(join(dir, 'facts'), { recursive: true, mode: 0o700 })
-        await writeFile(`${path}.new`, JSON.stringify({ format: FORMAT, source, at, instances }), { mode: 0o600 })
-        await rename(`${path}.new`, path)
+        await writeAtomically(path, JSON.stringify({ format: FORMAT, source, at, instances }))
         complained = false
       } catch (err) {
         if (!complained)

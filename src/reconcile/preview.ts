@@ -1,4 +1,5 @@
 import { messageOf } from '../lib/errors.js'
+import { orAborted } from '../lib/signals.js'
 import type { Plan } from '../model/plan.js'
 import type { PlannedStep, Preview, Proxy } from '../proxies/proxy.js'
 import type { ProxyState } from './state.js'
@@ -56,11 +57,3 @@ export async function lookAhead(
 }
 
 const BUSY = 'a change has been under way all the time; ask again when it is done'
-
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = new Promise<never>((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-  return Promise.race([work, aborted])
-}

@@ -219,8 +219,8 @@ describe('a round is void, and nothing is dropped', () => {
     ['garbage', /answered 35 characters that are not JSON/],
     ['partial', /not JSON/],
     ['truncated', /reading http:.*containers failed/],
-    ['slow', /no whole answer within 200 ms/],
-    ['stalled', /no whole answer within 200 ms/],
+    ['slow', /the whole answer took longer than 0\.2 s/],
+    ['stalled', /the whole answer took longer than 0\.2 s/],
     ['endless', /reading http:.*containers failed/],
   ])('when the service is %s', async (kind, message) => {
     const double = await start({ tree: treeOf({ name: 'a' }) })

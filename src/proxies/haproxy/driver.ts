@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Clock } from '../../lib/clock.js'
 import type { Logger } from '../../lib/logger.js'
+import { linkedSignal } from '../../lib/signals.js'
 import { createTurns } from '../../lib/turns.js'
 import { type Applied, LoadRefused, type Preview } from '../proxy.js'
 import type { Checker, CheckVerdict } from './checker.js'
@@ -119,8 +120,8 @@ export function createDriver(inputs: DriverInputs): Driver {
 
   /** @returns whether the turn has come; false when something newer came first */
   async function turnToReload(signal: AbortSignal, newer: AbortSignal): Promise<boolean> {
-    const either = AbortSignal.any([signal, newer])
-    await clock.sleep(msToReload(), either).catch(() => signal.throwIfAborted())
+    const turn = linkedSignal([signal, newer], (either) => clock.sleep(msToReload(), either))
+    await turn.catch(() => signal.throwIfAborted())
     return !newer.aborted
   }
 

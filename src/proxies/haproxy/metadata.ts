@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
 import type { Settings } from '../../config/schema.js'
+import { writeAtomically } from '../../lib/atomic-file.js'
 import { createBackoff } from '../../lib/backoff.js'
-import { withDeadline } from '../../lib/deadline.js'
 import { messageOf } from '../../lib/errors.js'
+import { withDeadline } from '../../lib/signals.js'
 import type { MetadataValues, ProxyContext } from '../proxy.js'
 
 /** Metadata may be down for as long as it likes: the start waits no longer than this for what it could fill in. */
@@ -85,7 +85,6 @@ async function saveCertificate(
 ): Promise<boolean> {
   const pem = await metadata.certificate(signal, { base64 })
   if (pem === undefined) return false
-  await writeFile(`${path}.new`, pem, { mode: 0o600 })
-  await rename(`${path}.new`, path)
+  await writeAtomically(path, pem)
   return true
 }

@@ -1,7 +1,7 @@
 import { request } from 'undici'
-import { withDeadline } from '../../lib/deadline.js'
 import { HostlerError, messageOf } from '../../lib/errors.js'
 import { createSampleReader, type Sample } from '../../lib/prometheus-text.js'
+import { withDeadline } from '../../lib/signals.js'
 import type { BackendActivity } from '../proxy.js'
 import { authorization } from './authorization.js'
 

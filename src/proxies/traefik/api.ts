@@ -1,6 +1,6 @@
 import { request } from 'undici'
-import { withDeadline } from '../../lib/deadline.js'
 import { messageOf } from '../../lib/errors.js'
+import { withDeadline } from '../../lib/signals.js'
 import { authorization } from './authorization.js'
 
 /** What Traefik's API says of routers and services; everything else it says is left alone. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
-import { orAborted } from '../../lib/deadline.js'
 import { fields, items, string } from '../../lib/docker/fields.js'
 import { printable } from '../../lib/printable.js'
+import { orAborted } from '../../lib/signals.js'
 import { RuntimeError, type WorkloadLimits, type WorkloadSpec } from '../runtime.js'
 import { type Engine, type EngineRequest, isDone } from './engine.js'
 import { isReference } from './look.js'

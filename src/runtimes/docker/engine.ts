@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { withDeadline } from '../../lib/deadline.js'
 import type { Endpoint } from '../../lib/docker/endpoint.js'
 import {
   type Content,
@@ -10,6 +9,7 @@ import {
   readBody,
 } from '../../lib/docker/transport.js'
 import { HostlerError } from '../../lib/errors.js'
+import { withDeadline } from '../../lib/signals.js'
 import { RuntimeError, type RuntimeErrorCode } from '../runtime.js'
 
 /**

@@ -1,6 +1,6 @@
-import { orAborted } from '../../lib/deadline.js'
 import { fields, string } from '../../lib/docker/fields.js'
 import { createLimit } from '../../lib/limit.js'
+import { orAborted } from '../../lib/signals.js'
 import { RuntimeError, type Traffic, type Workload } from '../runtime.js'
 import { type Inspected, readInspected, readTraffic } from './decode.js'
 import { type Engine, type EngineRequest, isDone } from './engine.js'

@@ -1,4 +1,4 @@
-import { orAborted } from '../../lib/deadline.js'
+import { orAborted } from '../../lib/signals.js'
 
 /**
  * Lets pieces of work of one key run one after the other. An engine takes a start while the container is being stopped

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import { withDeadline } from '../../lib/deadline.js'
 import { createArrayReader } from '../../lib/docker/array-stream.js'
 import type { Endpoint } from '../../lib/docker/endpoint.js'
 import { createTransport, readJson, refuse, type Transport } from '../../lib/docker/transport.js'
 import { HostlerError } from '../../lib/errors.js'
 import { createLimit } from '../../lib/limit.js'
+import { withDeadline } from '../../lib/signals.js'
 
 /** The four questions that the source asks an engine. Every answer is bounded in time and size. */
 export interface EngineClient {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../lib/clock.js'
-import { withDeadline } from '../../lib/deadline.js'
 import type { EngineEvent } from '../../lib/docker/events.js'
+import { withDeadline } from '../../lib/signals.js'
 import type { Instance } from '../../model/instance.js'
 import { type Census, takeCensus } from './census.js'
 import type { EngineClient } from './client.js'

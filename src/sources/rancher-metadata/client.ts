@@ -1,5 +1,6 @@
 import { Agent } from 'undici'
 import { HostlerError } from '../../lib/errors.js'
+import { withDeadline } from '../../lib/signals.js'
 
 /** Where the metadata service is, and how much of it is bearable. */
 export interface MetadataAddress {
@@ -64,12 +65,14 @@ export function baseUrlOf({ host, version }: MetadataAddress): string {
 function createClient(agent: Agent, base: string, timeoutMs: number): MetadataClient {
   async function read(path: string, signal: AbortSignal, waitMs = 0): Promise<string | undefined> {
     const url = `${base}/${path}`
-    const limitMs = timeoutMs + waitMs
     try {
-      return await withDeadline(signal, limitMs, (deadline) => request(agent, url, deadline))
+      // undici's own limits are per part of an answer; a server that trickles would pass them for ever.
+      return await withDeadline({ timeoutMs: timeoutMs + waitMs, what: 'the whole answer' }, signal, (deadline) =>
+        request(agent, url, deadline),
+      )
     } catch (cause) {
       signal.throwIfAborted()
-      if (cause instanceof HostlerError) throw cause
+      if (cause instanceof HostlerError && cause.code !== 'TIMEOUT') throw cause
       throw new HostlerError('metadata-unreachable', `reading ${url} failed; is the metadata service up?`, { cause })
     }
   }
@@ -115,24 +118,4 @@ async function request(agent: Agent, url: string, signal: AbortSignal): Promise<
   if (statusCode === 404) return undefined
   if (statusCode === 200) return text
   throw new HostlerError('metadata-status', `${url} answered with status ${statusCode}; is that the metadata service?`)
-}
-
-/** undici's own limits are per part of an answer; a server that trickles would pass them for ever. */
-async function withDeadline<T>(
-  signal: AbortSignal,
-  limitMs: number,
-  use: (deadline: AbortSignal) => Promise<T>,
-): Promise<T> {
-  signal.throwIfAborted()
-  const controller = new AbortController()
-  const abort = () => controller.abort(signal.reason)
-  const expire = () => controller.abort(new Error(`no whole answer within ${limitMs} ms`))
-  const timer = setTimeout(expire, limitMs)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await use(controller.signal)
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
-  }
 }

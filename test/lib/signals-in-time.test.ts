@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { createDeferred } from '../../src/lib/deferred.js'
-import { inTime } from '../../src/lib/in-time.js'
+import { inTime } from '../../src/lib/signals.js'
 import { createFakeClock } from '../support/clock.js'
 
 function begin(signal = new AbortController().signal) {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from '@jest/globals'
-import { withDeadline } from '../../src/lib/deadline.js'
+import { withDeadline } from '../../src/lib/signals.js'
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url))
 
