@@ -20,7 +20,9 @@ const GROUPS = {
     'held-bodies',
     'silent-websocket',
     'waiting-page',
+    'public-port-memory',
     'hostler-down',
+    'idle-clock',
     'reaper-pass',
   ],
 }

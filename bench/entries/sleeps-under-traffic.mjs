@@ -9,9 +9,13 @@ import { summarise } from '../statistics.mjs'
 export const needs = ['haproxy', 'dockerd', 'busybox']
 const SLEEPS = 1000
 const LONGEST_MS = 540_000
-const STACKS = namesOf('drowsy', 40)
+const STACKS = namesOf('drowsy', 30)
 const [IDLE_MS, STOP_MS] = [1000, 1000]
 const CLIENTS_PER_STACK = 2
+/** So many starts at once take long; they do not fail for that. */
+const PATIENCE_MS = 60_000
+/** The first requests, each of which wakes a stack. */
+const SPREAD_MS = 15_000
 
 export async function measure({ cleanup, say }) {
   const inn = await openInn(cleanup, { name: 'sleeps', env: { HOSTLER_SLEEP_INTERVAL: '100ms' } })
@@ -51,6 +55,7 @@ function startVisitors(inn) {
   let isOver = false
   const visit = async (stack, keepAlive) => {
     const agent = new Agent({ keepAlive, maxSockets: 1 })
+    await delay(SPREAD_MS * Math.random())
     while (!isOver) {
       const request = { stack, at: Date.now() }
       Object.assign(request, await visitOnce({ ...inn.target(stack), agent }))
@@ -74,7 +79,7 @@ function startVisitors(inn) {
 
 async function visitOnce(target) {
   try {
-    const { status, headers } = await exchange(target)
+    const { status, headers } = await exchange({ ...target, timeoutMs: PATIENCE_MS })
     return { failure: status === 200 ? undefined : `status ${status}`, isHit: headers['x-stopping'] !== undefined }
   } catch (error) {
     return { failure: error.code ?? error.message, isHit: false }
