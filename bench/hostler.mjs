@@ -101,6 +101,7 @@ export function start(cleanup, command, { env, folder }, nodeArgs = []) {
       ended.then(() => waits.has(look) && finish(reject, failed('ended')))
     })
   }
+  /** Every line from now on. */
   const follow = (look) => void waits.add(look)
   const applied = (options) => line(({ msg }) => msg === 'the proxy has the new configuration', options)
   return { child, lines, line, follow, applied, stop, mark: () => lines.length }

@@ -1,5 +1,5 @@
-// Stacks that sleep and wake: a real dockerd with the tests' own app (test/support/app), a real HAProxy, and the compiled
-// program, which is told to keep its hands off whatever an entry does not want it to touch.
+// Stacks that sleep and wake: a real dockerd with the tests' own app (test/support/app), a real HAProxy in front of it, and
+// the compiled program.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,7 +11,7 @@ import { freePort, prepare, start } from './hostler.mjs'
 
 const IMAGE = 'hostler-app:latest'
 
-/** Nobody is put to sleep for being idle unless `env` says so. Hostler is started by `open`, as often as wanted. */
+/** Nobody is put to sleep for being idle unless a label or `env` says so. Hostler is started by `open`, as often as wanted. */
 export async function openInn(cleanup, { name, env = {} }) {
   const dockerd = await startRealDocker(cleanup)
   await importAppImage(dockerd.docker, { image: IMAGE })
@@ -19,7 +19,7 @@ export async function openInn(cleanup, { name, env = {} }) {
   const publicPort = await freePort()
   const prepared = await prepare(folder, {
     ...{ HOSTLER_SOURCES: 'docker', DOCKER_HOST: dockerd.host, HOSTLER_WAKE: 'true', HOSTLER_IDLE: '0' },
-    ...{ HOSTLER_PUBLIC_LISTEN: `127.0.0.1:${publicPort}`, HOSTLER_STATE_DIR: join(folder, 'state'), ...env },
+    ...{ HOSTLER_PUBLIC_LISTEN: `127.0.0.1:${publicPort}`, ...env },
   })
   // A Hostler that was killed has left it running.
   cleanup.add(async () => {
@@ -27,18 +27,11 @@ export async function openInn(cleanup, { name, env = {} }) {
   })
   let hostler
   let address
-  const call = async (method, path) => {
-    const token = readFileSync(join(folder, 'state', 'token'), 'utf8').trim()
-    const answer = await fetch(`http://${address}${path}`, { method, headers: { token } })
-    const body = await answer.json()
-    if (!answer.ok) throw new Error(`${method} ${path}: ${JSON.stringify(body)}`)
-    return body
-  }
-  const group = async (stack) => (await call('GET', '/api/state')).lifecycle?.groups.find(({ name }) => name === stack)
+  const token = () => readFileSync(join(prepared.env.HOSTLER_STATE_DIR, 'token'), 'utf8').trim()
+  const call = (method, path) => callPrivate(method, `http://${address}${path}`, token())
   return {
-    ...{ dockerd, folder, publicPort, port: prepared.port, call, group },
+    ...{ dockerd, publicPort, port: prepared.port, call },
     target: (stack, path = '/') => ({ port: prepared.port, host: hostOf(stack), path }),
-    hostler: () => hostler,
     async open() {
       hostler = start(cleanup, 'run', prepared)
       address = (await hostler.line(({ msg }) => msg === 'hostler has started', { since: 0 })).listen
@@ -60,15 +53,8 @@ export async function openInn(cleanup, { name, env = {} }) {
       const { result } = await call('POST', `/api/sleep/${stack}`)
       if (result !== 'asleep') throw new Error(`${stack} was put to sleep, and is ${result}`)
     },
-    wake: (stack) => call('POST', `/api/wake/${stack}`),
     /** How often its container was started. */
-    async starts(stack) {
-      const filters = { container: [`${stack}-web-1`], event: ['start'] }
-      const until = Math.floor(Date.now() / 1000) + 1
-      let lines = ''
-      for await (const chunk of await dockerd.docker.getEvents({ since: 0, until, filters })) lines += chunk
-      return lines.split('\n').filter((line) => line.trim() !== '').length
-    },
+    starts: (stack) => countStarts(dockerd.docker, `${stack}-web-1`),
     /** Waits until the proxy knows all of them, in that phase. */
     async settled(stacks, phase = 'asleep') {
       for (const deadline = performance.now() + 60_000; performance.now() < deadline; await delay(100)) {
@@ -86,6 +72,21 @@ export async function openInn(cleanup, { name, env = {} }) {
 export const hostOf = (stack) => `${stack}.${DOMAIN}`
 
 export const namesOf = (prefix, count) => Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
+
+async function callPrivate(method, url, token) {
+  const answer = await fetch(url, { method, headers: { token } })
+  const body = await answer.json()
+  if (!answer.ok) throw new Error(`${method} ${url}: ${JSON.stringify(body)}`)
+  return body
+}
+
+async function countStarts(docker, container) {
+  const until = Math.floor(Date.now() / 1000) + 1
+  const events = await docker.getEvents({ since: 0, until, filters: { container: [container], event: ['start'] } })
+  let lines = ''
+  for await (const chunk of events) lines += chunk
+  return lines.split('\n').filter((line) => line.trim() !== '').length
+}
 
 function end(pid) {
   try {
