@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.js'
+import { differenceOf } from '../lib/difference.js'
 import { type Instance, isLive, keyOf } from '../model/instance.js'
 
 /**
@@ -66,7 +67,7 @@ export function createComings({ serves, clock, told }: ComingsInputs): Comings {
     return life?.crashes ?? 0
   }
 
-  function gone(instance: Instance): void {
+  function vanished(instance: Instance): void {
     lives.delete(keyOf(instance))
     told.changed(instance)
   }
@@ -77,21 +78,14 @@ export function createComings({ serves, clock, told }: ComingsInputs): Comings {
       if (instances === last) return
       const before = last
       last = instances
-      if (sameContainers(before, instances)) {
-        for (const [index, now] of instances.entries()) {
-          const old = before[index]
-          if (old !== now) changed(old, now)
-        }
-        return
-      }
-      const left = new Map(before.map((instance) => [keyOf(instance), instance]))
-      for (const now of instances) {
+      const { gone, come } = differenceOf(before, instances)
+      const left = new Map(gone.map((instance) => [keyOf(instance), instance]))
+      for (const now of come) {
         const key = keyOf(now)
-        const old = left.get(key)
+        changed(left.get(key), now)
         left.delete(key)
-        if (old !== now) changed(old, now)
       }
-      for (const instance of left.values()) gone(instance)
+      for (const instance of left.values()) vanished(instance)
     },
   }
 }
@@ -102,6 +96,3 @@ interface Life {
 }
 
 const isAtRest = ({ state }: Instance): boolean => state === 'stopped' || state === 'paused'
-
-const sameContainers = (a: readonly Instance[], b: readonly Instance[]): boolean =>
-  a.length === b.length && a.every(({ id, source }, index) => b[index]?.id === id && b[index]?.source === source)

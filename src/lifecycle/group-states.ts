@@ -10,10 +10,14 @@ export interface GroupStates {
   follow(group: string, listener: (state: GroupState) => void): () => void
   /** Something about the group changed; followers are told at the next `tell`. */
   mark(group: string): void
-  /** Looks at what was marked. */
+  /** Looks at what was marked: at once where somebody follows. */
   tell(): void
   woken(group: string, wake: NonNullable<GroupState['lastWake']>): void
+  stop(): void
 }
+
+/** To look at a group takes a while among thousands, which the change itself must not wait for. */
+const UNFOLLOWED_MS = 200
 
 /** What decides over a group's state beside facts and plan. */
 export interface GroupStatesInputs {
@@ -37,7 +41,10 @@ interface Row {
 export function createGroupStates(inputs: GroupStatesInputs): GroupStates {
   const { world, clock } = inputs
   const rows = new Map<string, Row>()
-  const marked = new Set<string>()
+  /** Since when, in milliseconds since the epoch. */
+  const marked = new Map<string, number>()
+  const life = new AbortController()
+  let isLookDue = false
   const followers = new Map<string, Map<object, Follower>>()
 
   function phaseOf(group: string): Phase {
@@ -52,8 +59,9 @@ export function createGroupStates(inputs: GroupStatesInputs): GroupStates {
   function look(group: string): Row {
     const before = rows.get(group)
     const phase = phaseOf(group)
+    const since = marked.get(group) ?? clock.now()
     if (before?.phase === phase) return before
-    const row = { ...before, phase, since: clock.now() }
+    const row = { ...before, phase, since }
     rows.set(group, row)
     return row
   }
@@ -73,6 +81,7 @@ export function createGroupStates(inputs: GroupStatesInputs): GroupStates {
 
   function told(group: string): void {
     const now = state(group)
+    marked.delete(group)
     if (!now) {
       if (!followers.has(group)) rows.delete(group)
       return
@@ -84,14 +93,27 @@ export function createGroupStates(inputs: GroupStatesInputs): GroupStates {
     }
   }
 
+  async function tellLater(): Promise<void> {
+    if (isLookDue) return
+    isLookDue = true
+    const isOver = await clock.sleep(UNFOLLOWED_MS, life.signal).then(
+      () => false,
+      () => true,
+    )
+    isLookDue = false
+    if (!isOver) for (const group of [...marked.keys()]) told(group)
+  }
+
   return {
     state,
-    mark: (group) => void marked.add(group),
-    tell() {
-      const groups = [...marked]
-      marked.clear()
-      for (const group of groups) told(group)
+    mark(group) {
+      if (!marked.has(group)) marked.set(group, clock.now())
     },
+    tell() {
+      for (const group of [...marked.keys()]) if (followers.has(group)) told(group)
+      if (marked.size > 0) void tellLater()
+    },
+    stop: () => life.abort(),
     woken(group, lastWake) {
       rows.set(group, { ...look(group), lastWake })
     },

@@ -103,6 +103,7 @@ export function createLifecycle(inputs: LifecycleInputs): Lifecycle {
     async stop() {
       unfollow()
       lookout.stop()
+      states.stop()
       gate.stop()
       await Promise.all([wakes.stop(), sleeps.stop()])
     },
