@@ -67,6 +67,21 @@ async function entriesWithApps(): Promise<StackEntry[]> {
     ...[...ENTRIES, ...special].map(withPort),
     { name: 'asleep', stack: 'asleep', state: 'stopped', labels: { port: 1 } },
     { name: 'paused', stack: 'paused', state: 'paused', labels: { port: 1 } },
+    // Two prefixes of one container, one within the other, and both cut off.
+    {
+      name: 'nested',
+      stack: 'nested',
+      labels: {
+        port: apps['plain']?.port ?? 0,
+        host: 'nested.example.com',
+        path: '/a',
+        'strip-path': true,
+        'routes.deep.port': apps['api']?.port ?? 0,
+        'routes.deep.host': 'nested.example.com',
+        'routes.deep.path': '/a/b',
+        'routes.deep.strip-path': true,
+      },
+    },
     // A second route of a container that has one, to another port of it.
     {
       name: 'twofold',
@@ -149,6 +164,16 @@ describeWith(['haproxy', 'openssl'], 'routing through HAProxy', () => {
     ['/%61pi', 'root', '/%61pi'],
   ])('the longest prefix of whole segments wins, and is cut where asked: %s', async (path, app, url) => {
     expect((await rig.ask('paths.example.com', path)).echo).toMatchObject({ app, url })
+  })
+
+  test.each([
+    ['/a/x', 'plain', '/x'],
+    ['/a/a/b/x', 'plain', '/a/b/x'],
+    ['/a/b', 'api', '/'],
+    ['/a/b/a/x', 'api', '/a/x'],
+    ['/a/b/a/b/x', 'api', '/a/b/x'],
+  ])('a prefix within another one is cut off once: %s', async (path, app, url) => {
+    expect((await rig.ask('nested.example.com', path)).echo).toMatchObject({ app, url })
   })
 
   test.each([
