@@ -196,15 +196,19 @@ async function until(service: {
 }
 
 try {
-  await program.parseAsync(translateFlags(process.argv.slice(2)), { from: 'user' })
+  await program.parseAsync(translateFlags(process.argv.slice(2), complain), { from: 'user' })
 } catch (error) {
   process.exitCode = failure(error)
+}
+
+function complain(line: string): void {
+  process.stderr.write(`hostler: ${line}\n`)
 }
 
 function failure(error: unknown): number {
   // Commander has printed what is wrong already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   const code = error instanceof HostlerError ? error.code : ''
-  for (const line of messageOf(error).split('\n')) process.stderr.write(`hostler: ${line}\n`)
+  for (const line of messageOf(error).split('\n')) complain(line)
   return EXIT_CODES[code] ?? 1
 }

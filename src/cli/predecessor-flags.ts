@@ -15,11 +15,11 @@ const FLAGS: Readonly<Record<string, { readonly key?: string; readonly isSwitch?
   'token-expire-time': { key: 'deploy.tokenTtl' },
   'traefik-base-url': { key: 'traefik.url' },
   'http-probe-timeout': { key: 'readiness.timeout' },
+  'http-probe-ok-status': { key: 'direct.checkStatus' },
+  'health-check-interval': { key: 'direct.checkInterval' },
+  'health-check-retries': { key: 'direct.checkRetries' },
   // Readiness is probed every few milliseconds, and a request is held rather than sent away and asked back.
   'redirect-timeout': {},
-  'health-check-interval': {},
-  'health-check-retries': {},
-  'http-probe-ok-status': {},
   'traefik-check-enabled': { isSwitch: true },
   'traefik-platform': {},
   'token-cleanup-interval': {},
@@ -27,10 +27,11 @@ const FLAGS: Readonly<Record<string, { readonly key?: string; readonly isSwitch?
 
 /**
  * @param args what stands behind the program's name
+ * @param warn is told of each flag that has no effect
  * @returns the same with those flags in our words; cookie routing is on, as it was there, unless path routing is
  * @throws HostlerError `USAGE` for a flag without its value
  */
-export function translateFlags(args: readonly string[]): string[] {
+export function translateFlags(args: readonly string[], warn: (line: string) => void = () => undefined): string[] {
   const translated: string[] = []
   const given = new Map<string, string>()
   let isPredecessor = false
@@ -46,6 +47,7 @@ export function translateFlags(args: readonly string[]): string[] {
     const said = value ?? (flag.isSwitch ? 'true' : args[++index])
     if (said === undefined) throw new HostlerError('USAGE', `${arg} needs a value: ${arg}=…`)
     if (flag.key !== undefined) given.set(flag.key, said)
+    else warn(`${arg.split('=')[0]} has no effect any more; leave it out`)
   }
   if (!isPredecessor) return translated
   if (!given.has('direct.cookieRouting') && !isOn(given.get('direct.pathRouting')))

@@ -40,6 +40,6 @@ export const deploySettings = group({
     bool(),
     false,
     'HOSTLER_FOREIGN_HEALTH_CHECKS',
-    'Allow a health check label that points elsewhere than its own container.',
+    'Take a deployment whose label `health-check` points elsewhere than its own container. Nobody else is asked all the same: such a label counts for nothing, and the port that the routes lead to must accept connections.',
   ),
 })

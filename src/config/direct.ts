@@ -1,5 +1,5 @@
 import { group, setting } from './setting.js'
-import { bool, text, url } from './values.js'
+import { bool, duration, integer, statuses, text, url } from './values.js'
 
 /** Predecessor 2's ways to single containers that were deployed through the private port (label `origin=spawner`). */
 export const directSettings = group({
@@ -17,6 +17,24 @@ export const directSettings = group({
   ),
   cookieKey: setting(text(), 'instance', 'HOSTLER_COOKIE_KEY', 'The name of that cookie.'),
   containerPrefix: setting(text(), '', 'HOSTLER_CONTAINER_PREFIX', 'The PREFIX of those paths.'),
+  checkStatus: setting(
+    statuses(),
+    '200,300-399',
+    'HOSTLER_CONTAINER_CHECK_STATUS',
+    'What the label `health-check` of such a container must be answered with before it gets requests. Predecessor 2: `http-probe-ok-status`; its 200 counted behind redirects too, which are not followed here.',
+  ),
+  checkInterval: setting(
+    duration(100),
+    '30s',
+    'HOSTLER_CONTAINER_CHECK_INTERVAL',
+    'This, times the retries, is how long such a container may take to get ready; one that a request has started is stopped again after that. It is asked much more often, so that nobody waits longer than needed. Predecessor 2: `health-check-interval`.',
+  ),
+  checkRetries: setting(
+    integer(1, 1000),
+    3,
+    'HOSTLER_CONTAINER_CHECK_RETRIES',
+    'How many of those intervals. Predecessor 2: `health-check-retries`.',
+  ),
   fallbackUrl: setting(
     url(),
     'http://localhost/home',

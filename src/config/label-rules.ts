@@ -13,7 +13,8 @@ export function labelRulesOf(settings: Settings, { wakes, holds }: LabelRulesCon
   const { domain, hostTemplate, labelPrefix, portLabel, proxyLabel, direct, wake, sleep } = settings
   const listens = settings.public.listen !== undefined
   return {
-    ...{ domain, hostTemplate, labelPrefix, portLabel, proxyLabel, direct },
+    ...{ domain, hostTemplate, labelPrefix, portLabel, proxyLabel },
+    direct: { ...direct, patienceMs: Math.min(direct.checkInterval * direct.checkRetries, LONGEST_MS) },
     sleep: {
       holds: holds && listens,
       // Nobody could wake what has been put to sleep.
@@ -24,3 +25,6 @@ export function labelRulesOf(settings: Settings, { wakes, holds }: LabelRulesCon
     },
   }
 }
+
+/** Timers cannot wait longer. */
+const LONGEST_MS = 24 * 86_400_000

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../lib/duration.js'
+import { readStatusRange } from '../model/label-values.js'
 
 /**
  * The kinds of value a setting can have. Each reads both what YAML gives (numbers, booleans, lists) and what an
@@ -59,6 +60,15 @@ export const integer = (min: number, max: number) =>
   })
 
 export const port = () => integer(1, 65_535)
+
+/** HTTP statuses: `200`, `200-399`, or a comma list of those. */
+export const statuses = () =>
+  text().transform((value, context) => {
+    const read = readStatusRange(value)
+    if ('value' in read) return read.value
+    context.addIssue({ code: 'custom', message: `is no status range; ${read.complaint.remedy}` })
+    return z.NEVER
+  })
 
 /** A comma list (or a YAML list) of words, trimmed, without empty ones. */
 export const list = () =>

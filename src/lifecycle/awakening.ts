@@ -24,6 +24,10 @@ export interface AwakeningInputs extends BringUpInputs {
   readonly interrupt: (group: string) => Promise<void>
   /** A step was taken. */
   readonly told: () => void
+  /** What was started in vain is stopped again, where that is wanted. */
+  readonly stopAgain: (key: string) => void
+  /** Resolves when that is over. */
+  readonly stoppedAgain: (key: string) => Promise<void>
 }
 
 /** One container on its way up. */
@@ -50,9 +54,9 @@ export class Awakening {
   readonly #ready = createDeferred()
   readonly #end = new AbortController()
   readonly #trips: Trip[] = []
+  readonly #started = new Set<string>()
   #others: readonly Awakening[] = []
   #isPlanned = false
-  #hasStarted = false
 
   constructor(group: string, inputs: AwakeningInputs) {
     this.group = group
@@ -72,7 +76,7 @@ export class Awakening {
 
   /** Something had to be started. */
   get hasStarted(): boolean {
-    return this.#hasStarted
+    return this.#started.size > 0
   }
 
   /** What it waits for of other groups comes first. */
@@ -85,8 +89,9 @@ export class Awakening {
   }
 
   async run(): Promise<void> {
-    const { clock, timeoutMs, views } = this.#inputs
+    const { clock, views } = this.#inputs
     const { signal } = this.#end
+    const timeoutMs = this.#patienceMs()
     const late = clock.sleep(timeoutMs, signal).then(() => {
       throw timedOut(this.group, timeoutMs)
     })
@@ -99,10 +104,20 @@ export class Awakening {
     } catch (error) {
       if (signal.aborted) this.#ready.reject(signal.reason)
       else if (views.isReady(this.group)) this.#ready.resolve()
-      else this.#ready.reject(error)
+      else {
+        this.#ready.reject(error)
+        for (const key of this.#started) this.#inputs.stopAgain(key)
+      }
     } finally {
       this.end(new HostlerError('WAKE_ENDED', 'this start is over'))
     }
+  }
+
+  /** Some containers say themselves how long they may take. */
+  #patienceMs(): number {
+    const members = this.#inputs.world.groups()?.byName.get(this.group)?.members ?? []
+    const own = members.flatMap(({ wishes }) => wishes.lifecycle.patienceMs ?? [])
+    return own.length > 0 ? Math.max(...own) : this.#inputs.timeoutMs
   }
 
   async #awaken(signal: AbortSignal): Promise<void> {
@@ -141,7 +156,7 @@ export class Awakening {
     const service = printable(wishes.service)
     const tell = (what: WakeStep['what']) => {
       if (trip.step.what === what) return
-      if (what === 'starting') this.#hasStarted = true
+      if (what === 'starting') this.#started.add(key)
       trip.step = { service, what, at: clock.now() }
       this.#inputs.told()
     }
@@ -153,9 +168,8 @@ export class Awakening {
       })
       tell('ready')
     }
-    const earlier = trips.get(key)?.done ?? Promise.resolve()
-    const done = earlier
-      .catch(() => undefined)
+    const earlier = [trips.get(key)?.done, this.#inputs.stoppedAgain(key)]
+    const done = Promise.allSettled(earlier)
       .then(travel)
       .finally(() => {
         if (trips.get(key) === trip) trips.delete(key)

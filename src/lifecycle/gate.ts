@@ -89,8 +89,16 @@ export function createGate({ read, rules, readiness, probe, changed, clock, log 
     const now = known.get(key)
     if (now?.probing !== probing) return
     const { name, source } = now.raw
+    const ports = probing.targets.map(({ port }) => port)
+    if (!isReady && probing.targets.some(({ insists }) => insists)) {
+      log.warn(
+        { container: name, source, ports },
+        'its health check does not answer as it should; no request goes there',
+      )
+      known.set(key, { ...now, probing: startProbing(key, probing.targets) })
+      return
+    }
     if (!isReady) {
-      const ports = probing.targets.map(({ port }) => port)
       log.warn({ container: name, source, ports }, 'it runs but does not answer in time; it is routed to all the same')
     }
     update({ key, raw: now.raw, isThrough: true })

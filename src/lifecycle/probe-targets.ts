@@ -19,13 +19,14 @@ export function probeTargets(wishes: Wishes, rules: LabelRules): ProbeTarget[] {
 
 function targetOf(instance: Instance, wish: RouteWish, upstream: Upstream): ProbeTarget {
   const { scheme, hosts, probe } = wish
-  const healthCheck = wish.healthCheck ?? (probe && { ...probe, status: '200-399' })
+  const healthCheck = wish.healthCheck ?? probe
   const forwarded = isForwarded(instance)
   const asked = healthCheck && checkedAt(instance, upstream, healthCheck)
   const check = asked && { path: healthCheck.path, status: healthCheck.status, host: hostOf(hosts[0]?.host) }
   // A check at a port of its own is not spoken to in the proxy protocol; HAProxy does the same.
   const proxied = wish.proxyProtocol && healthCheck?.port === undefined ? { proxyProtocol: wish.proxyProtocol } : {}
-  return { ...(asked ?? upstream), scheme, forwarded, ...proxied, ...(check && { check }) }
+  const insists = check && healthCheck === probe ? { insists: true } : {}
+  return { ...(asked ?? upstream), scheme, forwarded, ...proxied, ...(check && { check }), ...insists }
 }
 
 /** Nothing but published ports leads there. */

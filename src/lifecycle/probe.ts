@@ -14,6 +14,8 @@ export interface ProbeTarget {
   readonly proxyProtocol?: ProxyProtocol
   /** Somebody else listens for it on the host and accepts whether or not the app does. */
   readonly forwarded: boolean
+  /** Without this answer it gets no traffic, however long it takes. */
+  readonly insists?: boolean
   /** Asked where the container names it; else it is enough that the port accepts. */
   readonly check?: Pick<HealthCheck, 'path' | 'status'> & { readonly host: string }
 }

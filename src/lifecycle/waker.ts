@@ -8,6 +8,7 @@ import type { Breaker } from './breaker.js'
 import { type GroupViews, whatItNeeds } from './group-views.js'
 import type { Lookout } from './lookout.js'
 import { StartFailure } from './start-failure.js'
+import { createStopAgain } from './stop-again.js'
 import type { LifecycleEvent, WakeFailure, WakeStep, World } from './world.js'
 
 /** Wakes groups: each once at a time, however many ask. */
@@ -26,7 +27,9 @@ export interface Wakes {
   stop(): Promise<void>
 }
 
-export interface WakesInputs extends Omit<AwakeningInputs, 'trips' | 'awakeningOf' | 'alsoWake' | 'told'> {
+type Given = 'trips' | 'awakeningOf' | 'alsoWake' | 'told' | 'stopAgain' | 'stoppedAgain'
+
+export interface WakesInputs extends Omit<AwakeningInputs, Given> {
   readonly world: World
   readonly views: GroupViews
   readonly lookout: Lookout
@@ -47,6 +50,7 @@ export function createWakes(inputs: WakesInputs): Wakes {
   /** Under way, or the last one that was. */
   const newest = new Map<string, Awakening>()
   const trips = new Map<string, Trip>()
+  const inVain = createStopAgain(inputs)
   let isStopped = false
 
   const groupOf = (key: string) => world.groups()?.nameOf.get(key)
@@ -59,6 +63,8 @@ export function createWakes(inputs: WakesInputs): Wakes {
       awakeningOf: (key) => awakenings.get(groupOf(key) ?? ''),
       alsoWake: (other) => awakenings.get(other) ?? (isWanting(other) ? begin(other) : undefined),
       told: () => told(name),
+      stopAgain: inVain.stop,
+      stoppedAgain: inVain.stopped,
     })
     awakenings.set(name, awakening)
     newest.set(name, awakening)
@@ -145,7 +151,7 @@ export function createWakes(inputs: WakesInputs): Wakes {
     async stop() {
       isStopped = true
       for (const awakening of awakenings.values()) awakening.end(stopping())
-      await Promise.allSettled(running)
+      await Promise.allSettled([...running, inVain.end()])
     },
   }
 }

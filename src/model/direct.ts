@@ -19,7 +19,7 @@ export function readDirect(instance: Instance, rules: DirectRules): DirectWish {
   const prefix = rules.containerPrefix.replace(/^\/+|\/+$/g, '')
   const path = rules.pathRouting ? valueOf(readPath(`${prefix === '' ? '' : `/${prefix}`}/${name}`)) : undefined
   const cookie = rules.cookieRouting ? valueOf(readCookie(`${rules.cookieKey}=${name}`)) : undefined
-  const probe = probeOf(instance)
+  const probe = probeOf(instance, rules)
   return {
     stripPath: Object.keys(labels).some((label) => STRIPS.test(label)),
     ...(path !== undefined && { path }),
@@ -41,10 +41,11 @@ export function traefikPort(labels: Readonly<Record<string, string>>): number | 
 }
 
 /** A URL that points elsewhere than the container itself is as good as none: we call nobody on its say-so. */
-function probeOf({ name, labels, networks }: Instance): DirectWish['probe'] {
+function probeOf({ name, labels, networks }: Instance, { checkStatus }: DirectRules): DirectWish['probe'] {
   const text = labels['health-check'] ?? labels['healthcheck']
   const own = [name.toLowerCase(), ...networks.map(({ address }) => address)]
-  return text === undefined ? undefined : valueOf(readHealthCheck(text, own))
+  const check = text === undefined ? undefined : valueOf(readHealthCheck(text, own))
+  return check && { ...check, status: checkStatus }
 }
 
 const valueOf = <T>(read: { readonly value: T } | object): T | undefined =>

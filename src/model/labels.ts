@@ -49,14 +49,16 @@ const CONTAINER_LABELS = ['enable', 'stack', 'service', 'network'] as const
 const LIFECYCLE_LABELS = ['wake', 'idle', 'max-age', 'on-idle', 'group', 'veto'] as const
 const KNOWN: ReadonlySet<string> = new Set<string>([...ROUTE_LABELS, ...CONTAINER_LABELS, ...LIFECYCLE_LABELS])
 
+type Ways = Pick<DirectRules, 'cookieRouting' | 'pathRouting'>
+
 /** Deployed on request, where such containers are routed to by name. */
-const isDirect = (labels: Readonly<Record<string, string>>, { cookieRouting, pathRouting }: DirectRules): boolean =>
+const isDirect = (labels: Readonly<Record<string, string>>, { cookieRouting, pathRouting }: Ways): boolean =>
   (cookieRouting || pathRouting) && labels['origin'] === 'spawner'
 
 /** Whether a container takes part at all: it has a label of ours (and is not switched off), or the port label. */
 export function takesPart(
   labels: Readonly<Record<string, string>>,
-  { labelPrefix, portLabel, direct }: Pick<LabelRules, 'labelPrefix' | 'portLabel' | 'direct'>,
+  { labelPrefix, portLabel, direct }: Pick<LabelRules, 'labelPrefix' | 'portLabel'> & { readonly direct: Ways },
 ): boolean {
   const enable = labels[`${labelPrefix}.enable`]?.trim().toLowerCase()
   if (enable !== undefined && ['false', 'no', 'off', '0'].includes(enable)) return false
@@ -304,6 +306,7 @@ class LabelReader {
       group: get('group', readName) ?? this.stack,
       ...(maxAgeMs && { maxAgeMs }),
       ...(veto && { veto }),
+      ...(this.isDirect && { patienceMs: this.rules.direct.patienceMs }),
     }
   }
 }

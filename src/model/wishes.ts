@@ -19,6 +19,10 @@ export interface DirectRules {
   readonly pathRouting: boolean
   readonly cookieKey: string
   readonly containerPrefix: string
+  /** What their health check must answer: `200`, `200-399` or a comma list of those. */
+  readonly checkStatus: string
+  /** How long one may take to get ready before it is stopped again. */
+  readonly patienceMs: number
 }
 
 /** The settings that labels of sleep and wake override. */
@@ -59,8 +63,8 @@ export interface RouteWish {
   readonly scheme: Scheme
   readonly sticky: boolean
   readonly healthCheck?: HealthCheck
-  /** Asked by us before it gets traffic, and not by the proxy later on. */
-  readonly probe?: { readonly path: string; readonly port?: number }
+  /** Asked by us before it gets traffic, however long that takes, and not by the proxy later on. */
+  readonly probe?: { readonly path: string; readonly port?: number; readonly status: string }
   readonly port: number
   readonly weight?: number
   readonly maxconn?: number
@@ -81,4 +85,6 @@ export interface Lifecycle {
   readonly group: string
   /** Asked before it is put to sleep: anything but 2xx means "not now". */
   readonly veto?: { readonly path: string; readonly port?: number }
+  /** One that was started and is not ready after so long is stopped again. */
+  readonly patienceMs?: number
 }

@@ -28,9 +28,25 @@ describe('the flags of predecessor 2', () => {
       ['--use-cookie-routing=false', '-cookie-key=x'],
       ['direct.cookieRouting=false', 'direct.cookieKey=x'],
     ],
+    [
+      'how long a container may take, and what it must answer',
+      ['-health-check-interval=10s', '-health-check-retries', '5', '--http-probe-ok-status=204'],
+      ['direct.checkInterval=10s', 'direct.checkRetries=5', 'direct.checkStatus=204', 'direct.cookieRouting=true'],
+    ],
     ['one without an effect', ['-redirect-timeout', '2s'], ['direct.cookieRouting=true']],
   ])('%s becomes settings', (_, flags, settings) => {
     expect(translateFlags([...flags, 'run'])).toEqual([...settings.flatMap((text) => ['--set', text]), 'run'])
+  })
+
+  test('those without an effect are told of', () => {
+    const told: string[] = []
+    translateFlags(['-redirect-timeout=2s', '--traefik-platform', 'docker', '-cookie-key=a', 'run'], (line) =>
+      told.push(line),
+    )
+    expect(told).toEqual([
+      '-redirect-timeout has no effect any more; leave it out',
+      '--traefik-platform has no effect any more; leave it out',
+    ])
   })
 
   test('everything else is left as it is', () => {

@@ -6,8 +6,9 @@ import type { ProbeTarget } from '../../src/lifecycle/probe.js'
 import { type Instance, isLive } from '../../src/model/instance.js'
 import { createPlanner } from '../../src/model/planner.js'
 import { createWishReader } from '../../src/model/reader.js'
+import type { LabelRules } from '../../src/model/wishes.js'
 import { createFakeClock } from '../support/clock.js'
-import { instance, rules } from '../support/instances.js'
+import { instance, rules as usualRules } from '../support/instances.js'
 
 const gates: Gate[] = []
 afterEach(() => {
@@ -18,10 +19,11 @@ interface Options {
   readonly enabled?: boolean
   /** The first facts of the source. */
   readonly first?: readonly Instance[]
+  readonly rules?: LabelRules
 }
 
 /** A gate whose containers answer when the test says so. */
-function setUp({ enabled = true, first = [] }: Options = {}) {
+function setUp({ enabled = true, first = [], rules = usualRules }: Options = {}) {
   const clock = createFakeClock()
   const open = new Set<string>()
   const tries: ProbeTarget[] = []
@@ -63,7 +65,7 @@ describe('what has just started', () => {
 
   test('makes its backend wait for the public port, not for nobody', () => {
     const { pass } = setUp()
-    const [backend] = createPlanner(rules)(pass(web())).backends
+    const [backend] = createPlanner(usualRules)(pass(web())).backends
     expect(backend).toMatchObject({ held: true, servers: [], waiting: [{ instance: 'web', reason: 'starting' }] })
   })
 
@@ -149,6 +151,22 @@ describe('what has just started', () => {
     expect(second).toBeGreaterThan(25)
     await clock.pass(45_000)
     expect(await during(5_000)).toBeLessThanOrEqual(6)
+  })
+
+  test('is never routed to while the health check that predecessor 2 asked does not answer, and that is told', async () => {
+    const rules = { ...usualRules, direct: { ...usualRules.direct, cookieRouting: true } }
+    const { pass, clock, open, warnings, changes, tries } = setUp({ rules })
+    const minion = instance('minion', { port: '80', origin: 'spawner' })
+    const facts = [{ ...minion, labels: { ...minion.labels, 'health-check': 'http://minion:80/status' } }]
+    pass(...facts)
+    await clock.pass(130_000)
+    expect(pass(...facts)[0]).toMatchObject({ health: 'starting' })
+    expect(changes()).toBe(0)
+    expect(tries[0]?.check).toMatchObject({ path: '/status', status: '200,300-399' })
+    expect(new Set(warnings)).toEqual(new Set(['its health check does not answer as it should; no request goes there']))
+    open.add('10.0.0.1:80')
+    await clock.pass(5000)
+    expect(pass(...facts)[0]).toBe(facts[0])
   })
 
   test('is routed after the time-out all the same, with one warning', async () => {

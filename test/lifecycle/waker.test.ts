@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { GroupState } from '../../src/lifecycle/world.js'
+import { rules } from '../support/instances.js'
 import { createTown, type Town, type TownOptions } from '../support/town.js'
 
 const towns: Town[] = []
@@ -635,4 +636,57 @@ test('stopping ends every start, and whoever waits is told', async () => {
   await town.waker.stop()
   expect(wake.how).toBe('STOPPING: Hostler is being stopped')
   await expect(town.waker.wake('web')).rejects.toMatchObject({ code: 'STOPPING' })
+})
+
+describe('a container that a cookie names', () => {
+  const direct = { ...rules.direct, cookieRouting: true, patienceMs: 10_000 }
+  const spawned = (boots: 'well' | 'never', more: object = {}) =>
+    townOf((engine) => engine.add('minion', { port: '80', origin: 'spawner' }, { state: 'stopped', boots, ...more }), {
+      rules: { ...rules, direct },
+    })
+
+  test('is stopped again when it does not get ready in its time, and whoever waited is told before that is done', async () => {
+    const town = await spawned('never', { stopMs: 3000 })
+    const wake = noting(town.waker.wake('minion'))
+    await town.advance(9900)
+    expect([wake.how, starts(town)]).toEqual(['waiting', ['start minion']])
+    await town.advance(200)
+    expect(wake.how).toMatch(/^WAKE_TIMEOUT: .*within 10 s/)
+    await town.advance(100)
+    expect(starts(town)).toEqual(['start minion', 'stop minion'])
+    await town.advance(4000)
+    expect(town.engine.get('minion').state).toBe('stopped')
+  })
+
+  test('is started anew by whoever comes next, once it has ended', async () => {
+    const town = await spawned('never', { stopMs: 3000 })
+    const first = noting(town.waker.wake('minion'))
+    await town.advance(11_500)
+    expect(first.how).toMatch(/^WAKE_TIMEOUT/)
+    const second = noting(town.waker.wake('minion'))
+    await town.advance(500)
+    expect(starts(town)).toEqual(['start minion', 'stop minion'])
+    await town.advance(3000)
+    expect([second.how, starts(town)]).toEqual(['waiting', ['start minion', 'stop minion', 'start minion']])
+  })
+
+  test('runs on when somebody else has started it', async () => {
+    const town = await spawned('never')
+    town.engine.start('minion')
+    await town.settle()
+    const wake = noting(town.waker.wake('minion'))
+    await town.advance(11_000)
+    expect(wake.how).toMatch(/^WAKE_TIMEOUT/)
+    expect(starts(town)).toEqual([])
+  })
+
+  test('is no other one: a stack that is late runs on', async () => {
+    const town = await townOf((engine) => engine.add('web', web, { state: 'stopped', boots: 'never' }), {
+      wakeTimeoutMs: 10_000,
+    })
+    const wake = noting(town.waker.wake('web'))
+    await town.advance(12_000)
+    expect(wake.how).toMatch(/^WAKE_TIMEOUT/)
+    expect(starts(town)).toEqual(['start web'])
+  })
 })

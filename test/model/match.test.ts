@@ -171,7 +171,7 @@ describe('ten thousand routes', () => {
   })
 
   test('a container that a cookie names is found at any host that nobody has', () => {
-    const direct = { cookieRouting: true, pathRouting: false, cookieKey: 'instance', containerPrefix: '' }
+    const direct = { ...rules.direct, cookieRouting: true }
     const facts = [instance('home', { port: '80', host: 'home.test' }), instance('minion', { port: '80' })]
     const [home, minion] = facts as [Instance, Instance]
     const spawned = { ...minion, labels: { ...minion.labels, origin: 'spawner' } }

@@ -325,7 +325,7 @@ describe('sleep and wake', () => {
 })
 
 describe('containers that a cookie or the path names', () => {
-  const direct = { cookieRouting: true, pathRouting: false, cookieKey: 'instance', containerPrefix: '' }
+  const direct = { ...rules.direct, cookieRouting: true }
   const spawned = (name: string, more: Record<string, string> = {}, over: Partial<Instance> = {}) =>
     instance(name, { 'com.example': '1', ...more }, { ...over, ports: [{ port: 9000 }] })
   const withOrigin = (fact: Instance): Instance => ({ ...fact, labels: { ...fact.labels, origin: 'spawner' } })
@@ -342,8 +342,8 @@ describe('containers that a cookie or the path names', () => {
   })
 
   test.each([
-    ['http://minion-1:9000/status', { path: '/status', port: 9000 }],
-    ['/status', { path: '/status' }],
+    ['http://minion-1:9000/status', { path: '/status', port: 9000, status: '200,300-399' }],
+    ['/status', { path: '/status', status: '200,300-399' }],
     ['http://169.254.169.254/latest', undefined],
   ])('the label health-check %s asks the container alone', (url, probe) => {
     const read = createWishReader({ ...rules, direct })

@@ -8,7 +8,14 @@ export const rules: LabelRules = {
   portLabel: 'map-public-http',
   proxyLabel: 'send-proxy',
   sleep: { holds: true, sources: ['test'], wake: false, idleMs: 1_800_000, onIdle: 'stop' },
-  direct: { cookieRouting: false, pathRouting: false, cookieKey: 'instance', containerPrefix: '' },
+  direct: {
+    cookieRouting: false,
+    pathRouting: false,
+    cookieKey: 'instance',
+    containerPrefix: '',
+    checkStatus: '200,300-399',
+    patienceMs: 90_000,
+  },
 }
 
 let age = 0
@@ -30,4 +37,5 @@ export function instance(name: string, labels: Record<string, string> = {}, over
   }
 }
 
-const withPrefix = (label: string): string => (/^(hostler|com|io|map|send)\b/.test(label) ? label : `hostler.${label}`)
+const withPrefix = (label: string): string =>
+  /^(hostler|com|io|map|send|origin)\b/.test(label) ? label : `hostler.${label}`

@@ -7,11 +7,12 @@ import type { LifecycleEvent } from '../../src/lifecycle/world.js'
 import type { Plan } from '../../src/model/plan.js'
 import { createPlanner } from '../../src/model/planner.js'
 import { createWishReader } from '../../src/model/reader.js'
+import type { LabelRules } from '../../src/model/wishes.js'
 import { createFactCache } from '../../src/reconcile/fact-cache.js'
 import type { Lane } from '../../src/reconcile/lane.js'
 import { createReconciler } from '../../src/reconcile/reconciler.js'
 import { createFakeClock, type FakeClock } from './clock.js'
-import { rules } from './instances.js'
+import { rules as usualRules } from './instances.js'
 import { createEngineDouble, type EngineDouble } from './runtime-double.js'
 import { tempDir } from './temp.js'
 
@@ -81,6 +82,7 @@ export interface TownOptions {
   readonly drainMs?: number
   readonly removeVolumes?: boolean
   readonly subnet?: string
+  readonly rules?: LabelRules
   /** Counts in place of `sessions`. */
   readonly countSessions?: SessionCounter
 }
@@ -93,6 +95,7 @@ export async function createTown({ build, ...options }: TownOptions): Promise<To
   const events: LifecycleEvent[] = []
   const sessions = new Map<string, number | Error>()
   const log = silentLogger()
+  const rules = options.rules ?? usualRules
   const read = createWishReader(rules)
   build(engine)
   const { source, runtime } = engine
