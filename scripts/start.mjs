@@ -116,6 +116,7 @@ function announce(state, { why }) {
 
     ${at('sleepy')}  in a browser: a page that waits, then the app
     ${`curl -i ${at('sleepy').trim()}`.padEnd(44)}  held, then answered by the app
+    HOSTLER_STATE_DIR=${env.HOSTLER_STATE_DIR} node dist/main.js sleep sleepy
 
   ${label}  gives  ${at('web').trim()}`
   }

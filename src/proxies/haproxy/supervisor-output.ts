@@ -46,7 +46,7 @@ export function createOutput(log: Logger): HaproxyOutput {
  * run time is told by whoever changes it.
  */
 const ROUTINE =
-  /^(?:CLI : |Proxy .* stopped|(?:Paused|Resumed|Pausing|Resuming|Stopping) |(?:Former|Current) worker \(\d+\) exited with code 0|All workers exited\. Exiting\.\.\. \(0\)|Exiting Master process)/
+  /^(?:CLI : |Server \S+ is going DOWN for maintenance|Proxy .* stopped|(?:Paused|Resumed|Pausing|Resuming|Stopping) |(?:Former|Current) worker \(\d+\) exited with code 0|All workers exited\. Exiting\.\.\. \(0\)|Exiting Master process)/
 
 /** What HAProxy takes for an emergency is a stack that was scaled down, or fails its check: a warning tells that already. */
 const EMPTIED = /^backend \S+ has no server available!$/

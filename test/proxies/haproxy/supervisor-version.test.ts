@@ -51,6 +51,9 @@ describe('lines of HAProxy', () => {
     expect(parseLine('[WARNING]  (12) : Proxy a stopped (cumulated conns: FE: 0, BE: 0).')).toMatchObject({
       level: 'debug',
     })
+    // That is us: a server is taken out before its container is stopped.
+    const taken = '[WARNING]  (12) : Server a/b is going DOWN for maintenance. 0 active and 0 backup servers left.'
+    expect(parseLine(taken)).toMatchObject({ level: 'debug' })
     expect(parseLine("[ALERT]    (12) : backend 'a' has no server available!")).toMatchObject({ level: 'info' })
     expect(parseLine('[NOTICE]   (12) : New worker (13) forked')).toMatchObject({ level: 'debug' })
     expect(parseLine('10.0.0.1:5000 GET /')).toEqual({ level: 'info', text: '10.0.0.1:5000 GET /' })
