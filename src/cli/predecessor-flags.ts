@@ -1,3 +1,4 @@
+import { parseDuration } from '../lib/duration.js'
 import { HostlerError } from '../lib/errors.js'
 
 /**
@@ -46,7 +47,7 @@ export function translateFlags(args: readonly string[], warn: (line: string) => 
     isPredecessor = true
     const said = value ?? (flag.isSwitch ? 'true' : args[++index])
     if (said === undefined) throw new HostlerError('USAGE', `${arg} needs a value: ${arg}=…`)
-    if (flag.key !== undefined) given.set(flag.key, said)
+    if (flag.key !== undefined) given.set(flag.key, inOneUnit(said))
     else warn(`${arg.split('=')[0]} has no effect any more; leave it out`)
   }
   if (!isPredecessor) return translated
@@ -56,3 +57,10 @@ export function translateFlags(args: readonly string[], warn: (line: string) => 
 }
 
 const isOn = (text: string | undefined): boolean => ['true', '1', 't', 'T', 'TRUE', 'True'].includes(text ?? '')
+
+/** It took times of several units, `1h30m`; ours have one. */
+function inOneUnit(text: string): string {
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|h|m|s)){2,}$/.test(text)) return text
+  const parts = text.match(/[\d.]+[a-z]+/g) ?? []
+  return `${parts.reduce((sum, part) => sum + (parseDuration(part) ?? 0), 0)}ms`
+}

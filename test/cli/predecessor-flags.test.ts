@@ -33,6 +33,14 @@ describe('the flags of predecessor 2', () => {
       ['-health-check-interval=10s', '-health-check-retries', '5', '--http-probe-ok-status=204'],
       ['direct.checkInterval=10s', 'direct.checkRetries=5', 'direct.checkStatus=204', 'direct.cookieRouting=true'],
     ],
+    [
+      'a time of several units',
+      ['-token-expire-time=1h30m', '-http-probe-timeout=1m0.5s', '-container-prefix=m1s'],
+      [
+        ...['deploy.tokenTtl=5400000ms', 'readiness.timeout=60500ms'],
+        ...['direct.containerPrefix=m1s', 'direct.cookieRouting=true'],
+      ],
+    ],
     ['one without an effect', ['-redirect-timeout', '2s'], ['direct.cookieRouting=true']],
   ])('%s becomes settings', (_, flags, settings) => {
     expect(translateFlags([...flags, 'run'])).toEqual([...settings.flatMap((text) => ['--set', text]), 'run'])

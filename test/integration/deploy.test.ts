@@ -123,6 +123,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
       const again = await post(minion('minion-1'))
       expect([again.status, again.body]).toEqual([200, first.body])
       const { Config } = await dockerd.docker.getContainer('minion-1').inspect()
+      expect(Config.Hostname).toBe('minion-1')
       expect(Config.Env).toEqual(expect.arrayContaining(['CONNSTR=db 1', 'IDLE=1m']))
       expect(Config.Labels).toMatchObject({ origin: 'spawner', 'health-check': 'http://minion-1:9000/status' })
       const other = await post(minion('minion-1').replace('db 1', 'db 2'))

@@ -121,10 +121,14 @@ async function discard({ engine, timeouts, log }: CreateDeps, name: string, id: 
   }
 }
 
-function toBody({ image, networks, labels, env, command, limits = {} }: WorkloadSpec): Record<string, unknown> {
+/** An app that asks what it is called hears its name rather than an id; a longer one could not be set. */
+const HOSTNAME = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/
+
+function toBody({ name, image, networks, labels, env, command, limits = {} }: WorkloadSpec): Record<string, unknown> {
   const [network] = networks
   return {
     Image: image,
+    ...(HOSTNAME.test(name) && { Hostname: name }),
     Labels: labels,
     Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     ...(command && { Cmd: command }),
