@@ -1,16 +1,8 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
-import { createTown, type Town, type TownOptions } from '../support/town.js'
+import { describe, expect, test } from '@jest/globals'
+import type { Town } from '../support/town.js'
+import { createTowns, service, told, web } from '../support/towns.js'
 
-const towns: Town[] = []
-afterEach(async () => {
-  for (const town of towns.splice(0)) await town.close()
-})
-
-async function townOf(build: TownOptions['build'], options: Omit<TownOptions, 'build'> = {}): Promise<Town> {
-  const town = await createTown({ build, ...options })
-  towns.push(town)
-  return town
-}
+const townOf = createTowns()
 
 /** How a promise has ended by now. */
 function noting(promise: Promise<unknown>): { how: unknown } {
@@ -22,17 +14,6 @@ function noting(promise: Promise<unknown>): { how: unknown } {
   return seen
 }
 
-const web = { port: '80', wake: 'true' }
-/** A service of a Compose project. */
-const service = (name: string, dependsOn = '', labels: Record<string, string> = {}) => ({
-  port: 'none',
-  wake: 'true',
-  'com.docker.compose.project': 'shop',
-  'com.docker.compose.service': name,
-  ...(dependsOn && { 'com.docker.compose.depends_on': dependsOn }),
-  ...labels,
-})
-const acts = (town: Town) => town.engine.asked.filter((call) => !call.startsWith('inspect'))
 const serversOf = (town: Town) => town.proxy.current?.backends.flatMap(({ servers }) => servers.map(({ name }) => name))
 
 describe('going to sleep', () => {
@@ -47,11 +28,11 @@ describe('going to sleep', () => {
     expect(serversOf(town)).toEqual([])
     expect(town.proxy.current?.backends[0]?.held).toBe(true)
     await town.advance(5000)
-    expect(acts(town)).toEqual([])
+    expect(told(town)).toEqual([])
     expect(town.waker.state('web')?.phase).toBe('falling-asleep')
     town.sessions.set('web', 0)
     await town.advance(1050)
-    expect([acts(town), sleep.how]).toEqual([['stop web'], 'waiting'])
+    expect([told(town), sleep.how]).toEqual([['stop web'], 'waiting'])
     await town.advance(5000)
     expect(sleep.how).toBe('asleep')
     expect(town.waker.state('web')?.phase).toBe('asleep')
@@ -68,7 +49,7 @@ describe('going to sleep', () => {
     const town = await townOf((engine) => engine.add('web', { ...web, 'on-idle': how }))
     const sleep = noting(town.sleeper.sleep('web', 'idle'))
     await town.advance(100)
-    expect([sleep.how, acts(town), town.engine.get('web').state]).toEqual(['asleep', [call], state])
+    expect([sleep.how, told(town), town.engine.get('web').state]).toEqual(['asleep', [call], state])
     const wake = noting(town.waker.wake('web'))
     await town.advance(200)
     expect(wake.how).toBe('done')
@@ -81,7 +62,7 @@ describe('going to sleep', () => {
     const town = await townOf((engine) => engine.add('web', { ...web, 'on-idle': 'remove' }), { removeVolumes })
     const sleep = noting(town.sleeper.sleep('web', 'idle'))
     await town.advance(100)
-    expect([sleep.how, acts(town)]).toEqual(['asleep', [call]])
+    expect([sleep.how, told(town)]).toEqual(['asleep', [call]])
     expect(town.world.groups()?.byName.size).toBe(0)
   })
 
@@ -94,11 +75,11 @@ describe('going to sleep', () => {
     })
     const sleep = noting(town.sleeper.sleep('shop', 'idle'))
     await town.advance(100)
-    expect(acts(town).sort()).toEqual(['stop cache', 'stop web'])
+    expect(told(town).toSorted()).toEqual(['stop cache', 'stop web'])
     await town.advance(1000)
-    expect(acts(town).slice(2)).toEqual(['stop api'])
+    expect(told(town).slice(2)).toEqual(['stop api'])
     await town.advance(2000)
-    expect([acts(town).slice(3), sleep.how]).toEqual([['stop db'], 'asleep'])
+    expect([told(town).slice(3), sleep.how]).toEqual([['stop db'], 'asleep'])
   })
 
   test('is one way however often it is asked for, and none for what is asleep', async () => {
@@ -107,7 +88,7 @@ describe('going to sleep', () => {
     await town.advance(100)
     sleeps.push(noting(town.sleeper.sleep('web', 'idle')))
     await town.settle()
-    expect([sleeps.map(({ how }) => how), acts(town)]).toEqual([['asleep', 'asleep', 'asleep'], ['stop web']])
+    expect([sleeps.map(({ how }) => how), told(town)]).toEqual([['asleep', 'asleep', 'asleep'], ['stop web']])
     await expect(town.sleeper.sleep('other', 'asked')).rejects.toMatchObject({ code: 'NO_SUCH_GROUP' })
   })
 
@@ -120,7 +101,7 @@ describe('going to sleep', () => {
     })
     const sleep = noting(town.sleeper.sleep('shop', 'idle'))
     await town.advance(100)
-    expect([sleep.how, acts(town)]).toEqual(['asleep', ['stop web']])
+    expect([sleep.how, told(town)]).toEqual(['asleep', ['stop web']])
   })
 })
 
@@ -133,9 +114,9 @@ describe('sessions', () => {
     town.sessions.set('web', 1)
     const sleep = noting(town.sleeper.sleep('web', why))
     await town.advance(4900)
-    expect(acts(town)).toEqual([])
+    expect(told(town)).toEqual([])
     await town.advance(300)
-    expect([sleep.how, acts(town)]).toEqual([result, calls])
+    expect([sleep.how, told(town)]).toEqual([result, calls])
     await town.settle()
     expect(serversOf(town)).toEqual(why === 'idle' ? ['web'] : [])
   })
@@ -145,7 +126,7 @@ describe('sessions', () => {
     town.sessions.set('web', new Error('the stats socket is gone'))
     const sleep = noting(town.sleeper.sleep('web', 'idle'))
     await town.advance(2200)
-    expect([sleep.how, acts(town)]).toEqual(['refused', []])
+    expect([sleep.how, told(town)]).toEqual(['refused', []])
     await town.settle()
     expect(serversOf(town)).toEqual(['web'])
   })
@@ -159,7 +140,7 @@ describe('a wake that comes meanwhile', () => {
     await town.advance(1000)
     const wake = noting(town.waker.wake('web'))
     await town.settle()
-    expect([sleep.how, wake.how, acts(town)]).toEqual(['cancelled', 'done', []])
+    expect([sleep.how, wake.how, told(town)]).toEqual(['cancelled', 'done', []])
     expect(serversOf(town)).toEqual(['web'])
     expect(town.waker.state('web')).toMatchObject({ phase: 'awake' })
     expect(town.waker.state('web')?.lastWake).toBeUndefined()
@@ -172,7 +153,7 @@ describe('a wake that comes meanwhile', () => {
     await town.advance(100)
     const wake = noting(town.waker.wake('web'))
     await town.advance(2000)
-    expect([sleep.how, wake.how, acts(town), serversOf(town)]).toEqual(['cancelled', 'done', [], ['web']])
+    expect([sleep.how, wake.how, told(town), serversOf(town)]).toEqual(['cancelled', 'done', [], ['web']])
   })
 
   test('after the first stop waits for its end and starts again; what was not stopped yet stays', async () => {
@@ -185,9 +166,9 @@ describe('a wake that comes meanwhile', () => {
     const wake = noting(town.waker.wake('shop'))
     expect(town.waker.state('shop')?.phase).toBe('waking')
     await town.advance(2400)
-    expect([sleep.how, acts(town)]).toEqual(['waiting', ['stop web']])
+    expect([sleep.how, told(town)]).toEqual(['waiting', ['stop web']])
     await town.advance(500)
-    expect([sleep.how, wake.how, acts(town)]).toEqual(['cancelled', 'done', ['stop web', 'start web']])
+    expect([sleep.how, wake.how, told(town)]).toEqual(['cancelled', 'done', ['stop web', 'start web']])
   })
 
   test('does not save what is too old: it waits for its end, and there is nothing left to wake', async () => {
@@ -196,7 +177,7 @@ describe('a wake that comes meanwhile', () => {
     await town.advance(500)
     const wake = noting(town.waker.wake('web'))
     await town.advance(1000)
-    expect([sleep.how, wake.how, acts(town)]).toEqual(['removed', 'NO_SUCH_GROUP', ['remove web']])
+    expect([sleep.how, wake.how, told(town)]).toEqual(['removed', 'NO_SUCH_GROUP', ['remove web']])
   })
 })
 
@@ -207,7 +188,7 @@ describe('what may not be put to sleep', () => {
     await town.advance(1000)
     expect(await town.sleeper.sleep('web', 'asked')).toBe('refused')
     await town.advance(5000)
-    expect([wake.how, acts(town)]).toEqual(['done', ['start web']])
+    expect([wake.how, told(town)]).toEqual(['done', ['start web']])
   })
 
   test('is needed by a group that is up; once all of those are asleep, it may', async () => {
@@ -227,8 +208,8 @@ describe('what may not be put to sleep', () => {
     expect(await sleep('data')).toBe('refused')
     expect(await sleep('api')).toBe('asleep')
     expect(await sleep('data')).toBe('asleep')
-    expect(acts(town).slice(0, 2)).toEqual(['stop front', 'stop api'])
-    expect(acts(town).slice(2).sort()).toEqual(['stop cache', 'stop db'])
+    expect(told(town).slice(0, 2)).toEqual(['stop front', 'stop api'])
+    expect(told(town).slice(2).sort()).toEqual(['stop cache', 'stop db'])
   })
 
   test('comes to be needed while it waits for its sessions', async () => {
@@ -243,7 +224,7 @@ describe('what may not be put to sleep', () => {
     await town.settle()
     town.sessions.set('db', 0)
     await town.advance(1000)
-    expect([sleep.how, acts(town)]).toEqual(['cancelled', []])
+    expect([sleep.how, told(town)]).toEqual(['cancelled', []])
   })
 
   test('is needed by a group that wakes meanwhile', async () => {
@@ -255,7 +236,7 @@ describe('what may not be put to sleep', () => {
     await town.advance(500)
     const wake = noting(town.waker.wake('front'))
     await town.advance(2000)
-    expect([sleep.how, wake.how, acts(town)]).toEqual(['cancelled', 'done', ['stop db', 'start db', 'start web']])
+    expect([sleep.how, wake.how, told(town)]).toEqual(['cancelled', 'done', ['stop db', 'start db', 'start web']])
   })
 
   test('groups that need each other fall asleep one after the other', async () => {
@@ -268,7 +249,7 @@ describe('what may not be put to sleep', () => {
       void town.sleeper.sleep(group, 'idle')
       await town.advance(100)
     }
-    expect(acts(town)).toEqual(['stop exporter', 'stop web', 'stop db'])
+    expect(told(town)).toEqual(['stop exporter', 'stop web', 'stop db'])
   })
 })
 
@@ -285,11 +266,11 @@ describe('removing', () => {
     town.sessions.set('b', 9)
     const removal = noting(town.sleeper.remove('s', ['test a', 'test nobody'], 'max-age'))
     await town.advance(500)
-    expect([serversOf(town), acts(town), town.waker.state('s')?.phase]).toEqual([['b', 'other'], [], 'awake'])
+    expect([serversOf(town), told(town), town.waker.state('s')?.phase]).toEqual([['b', 'other'], [], 'awake'])
     await town.waker.wake('s')
     town.sessions.set('a', 0)
     await town.advance(3000)
-    expect([removal.how, acts(town)]).toEqual(['removed', ['remove a']])
+    expect([removal.how, told(town)]).toEqual(['removed', ['remove a']])
     expect(town.events).toMatchObject([{ what: 'slept', why: 'max-age', result: 'removed' }])
   })
 
@@ -298,7 +279,7 @@ describe('removing', () => {
     town.sessions.set('a', 1)
     const removal = noting(town.sleeper.remove('s', ['test a'], 'idle'))
     await town.advance(3500)
-    expect([removal.how, acts(town)]).toEqual(['removed', ['remove a']])
+    expect([removal.how, told(town)]).toEqual(['removed', ['remove a']])
   })
 
   test('goes in order, and leaves what others depend on who stay', async () => {
@@ -310,7 +291,7 @@ describe('removing', () => {
     })
     const removal = noting(town.sleeper.remove('shop', ['test db', 'test api', 'test web'], 'max-age'))
     await town.advance(1000)
-    expect([removal.how, acts(town)]).toEqual(['removed', ['remove web', 'remove api']])
+    expect([removal.how, told(town)]).toEqual(['removed', ['remove web', 'remove api']])
     expect(await town.sleeper.remove('shop', ['test db'], 'max-age')).toBe('refused')
   })
 
@@ -339,7 +320,7 @@ describe('trouble', () => {
     })
     const sleep = noting(town.sleeper.sleep('shop', 'idle'))
     await town.advance(1500)
-    expect([sleep.how, acts(town), serversOf(town)]).toEqual(['refused', ['stop web'], ['web']])
+    expect([sleep.how, told(town), serversOf(town)]).toEqual(['refused', ['stop web'], ['web']])
     expect(town.waker.state('shop')?.phase).toBe('awake')
   })
 
@@ -357,7 +338,7 @@ describe('trouble', () => {
     town.proxy.isBroken = true
     const sleep = noting(town.sleeper.sleep('web', 'idle'))
     await town.advance(61_000, 1000)
-    expect([sleep.how, acts(town)]).toEqual(['refused', []])
+    expect([sleep.how, told(town)]).toEqual(['refused', []])
     town.proxy.isBroken = false
     await town.advance(2000, 1000)
     expect(serversOf(town)).toEqual(['web'])
@@ -399,7 +380,7 @@ describe('trouble', () => {
     const town = await townOf((engine) => engine.add('web', web))
     Object.assign(town.world, { runtime: () => undefined })
     expect(await town.sleeper.remove('web', ['test web'], 'max-age')).toBe('refused')
-    expect([acts(town), serversOf(town)]).toEqual([[], ['web']])
+    expect([told(town), serversOf(town)]).toEqual([[], ['web']])
   })
 })
 
@@ -410,6 +391,6 @@ test('stopping lets nothing more be stopped, and leaves nothing withheld', async
   await town.advance(500)
   await town.sleeper.stop()
   await town.settle()
-  expect([sleep.how, acts(town), serversOf(town)]).toEqual(['cancelled', [], ['web']])
+  expect([sleep.how, told(town), serversOf(town)]).toEqual(['cancelled', [], ['web']])
   expect(await town.sleeper.sleep('web', 'asked')).toBe('refused')
 })

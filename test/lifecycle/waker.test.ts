@@ -1,18 +1,10 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import type { GroupState } from '../../src/lifecycle/world.js'
 import { rules } from '../support/instances.js'
-import { createTown, type Town, type TownOptions } from '../support/town.js'
+import type { Town } from '../support/town.js'
+import { createTowns, service, told, web } from '../support/towns.js'
 
-const towns: Town[] = []
-afterEach(async () => {
-  for (const town of towns.splice(0)) await town.close()
-})
-
-async function townOf(build: TownOptions['build'], options: Omit<TownOptions, 'build'> = {}): Promise<Town> {
-  const town = await createTown({ build, ...options })
-  towns.push(town)
-  return town
-}
+const townOf = createTowns()
 
 /** How a promise has ended by now. */
 function noting(promise: Promise<unknown>): { how: string } {
@@ -24,18 +16,6 @@ function noting(promise: Promise<unknown>): { how: string } {
   return seen
 }
 
-const web = { port: '80', wake: 'true' }
-/** A service of a Compose project. */
-const service = (name: string, dependsOn = '', labels: Record<string, string> = {}) => ({
-  port: 'none',
-  wake: 'true',
-  'com.docker.compose.project': 'shop',
-  'com.docker.compose.service': name,
-  ...(dependsOn && { 'com.docker.compose.depends_on': dependsOn }),
-  ...labels,
-})
-const starts = (town: Town) => town.engine.asked.filter((call) => !call.startsWith('inspect'))
-
 describe('waking', () => {
   test('starts what is asleep once for all who ask, and resolves when the plan has a server', async () => {
     const town = await townOf((engine) => engine.add('web', web, { state: 'stopped', bootMs: 700 }))
@@ -46,7 +26,7 @@ describe('waking', () => {
     expect(town.waker.state('web')?.phase).toBe('waking')
     await town.advance(200)
     expect(wakes.every(({ how }) => how === 'ready')).toBe(true)
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
     expect(town.events).toMatchObject([{ what: 'woken', group: 'web' }])
     expect(town.world.plan()?.backends[0]?.servers).toHaveLength(1)
     expect(town.waker.state('web')).toMatchObject({ phase: 'awake', steps: [{ service: 'web', what: 'ready' }] })
@@ -82,7 +62,7 @@ describe('waking', () => {
     const wake = noting(town.waker.wake('web'))
     await town.advance(1000)
     expect(wake.how).toBe('ready')
-    expect(starts(town)).toEqual(calls)
+    expect(told(town)).toEqual(calls)
   })
 
   test('waits for what somebody else has started, and starts nothing', async () => {
@@ -149,7 +129,7 @@ describe('waking', () => {
     town.proxy.isBroken = true
     const wake = noting(town.waker.wake('web'))
     await town.advance(6000)
-    expect([wake.how, starts(town)]).toEqual(['ready', ['stop web', 'start web']])
+    expect([wake.how, told(town)]).toEqual(['ready', ['stop web', 'start web']])
   })
 
   test('whoever was not needed for requests goes on coming up, and is not started twice for the next ones', async () => {
@@ -164,7 +144,7 @@ describe('waking', () => {
     const second = noting(town.waker.wake('s'))
     await town.advance(6000)
     expect([first.how, second.how]).toEqual(['ready', 'ready'])
-    expect([starts(town).sort(), town.engine.needless]).toEqual([['start web', 'start web', 'start worker'], []])
+    expect([told(town).toSorted(), town.engine.needless]).toEqual([['start web', 'start web', 'start worker'], []])
   })
 
   test('facts that lag behind what was done mislead nobody', async () => {
@@ -173,11 +153,11 @@ describe('waking', () => {
     const wake = noting(town.waker.wake('web'))
     await town.advance(5000)
     expect(wake.how).toBe('waiting')
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
     town.engine.isTelling = true
     await town.advance(100)
     expect(wake.how).toBe('ready')
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
   })
 })
 
@@ -190,7 +170,7 @@ describe('what is not ours to start', () => {
     const wake = noting(town.waker.wake('s'))
     await town.advance(200)
     expect(wake.how).toBe('ready')
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
   })
 
   test('is waited for while it comes, and told when it does not', async () => {
@@ -229,7 +209,7 @@ describe('the order in which a group starts', () => {
     })
     const wake = noting(town.waker.wake('shop'))
     await town.settle()
-    expect(starts(town)).toEqual(['start db', 'start cache'])
+    expect(told(town)).toEqual(['start db', 'start cache'])
     expect(town.waker.state('shop')?.steps.map(({ service, what }) => `${service} ${what}`)).toEqual([
       'db probing',
       'api waiting',
@@ -238,11 +218,11 @@ describe('the order in which a group starts', () => {
       'cache ready',
     ])
     await town.advance(550)
-    expect(starts(town).slice(2)).toEqual(['start api', 'start migrate'])
+    expect(told(town).slice(2)).toEqual(['start api', 'start migrate'])
     await town.advance(900)
-    expect(starts(town)).toHaveLength(4)
+    expect(told(town)).toHaveLength(4)
     await town.advance(300)
-    expect(starts(town).slice(4)).toEqual(['start web'])
+    expect(told(town).slice(4)).toEqual(['start web'])
     expect(wake.how).toBe('ready')
     expect(town.engine.get('migrate').state).toBe('stopped')
   })
@@ -257,12 +237,12 @@ describe('the order in which a group starts', () => {
     await town.settle()
     const unpaused = noting(town.waker.wake('shop'))
     await town.advance(200)
-    expect([unpaused.how, starts(town)]).toEqual(['ready', ['unpause web']])
+    expect([unpaused.how, told(town)]).toEqual(['ready', ['unpause web']])
     town.engine.stop('web')
     await town.settle()
     const again = noting(town.waker.wake('shop'))
     await town.advance(500)
-    expect([again.how, starts(town).slice(1)]).toEqual(['ready', ['start migrate', 'start web']])
+    expect([again.how, told(town).slice(1)]).toEqual(['ready', ['start migrate', 'start web']])
   })
 
   test('a job that fails is the end of it', async () => {
@@ -273,7 +253,7 @@ describe('the order in which a group starts', () => {
     const wake = noting(town.waker.wake('shop'))
     await town.advance(600)
     expect(wake.how).toBe('WAKE_FAILED: migrate: its container ended with code 3 after 0.3 s')
-    expect(starts(town)).toEqual(['start migrate'])
+    expect(told(town)).toEqual(['start migrate'])
   })
 
   test('a dependency that may not be started is not waited for', async () => {
@@ -283,7 +263,7 @@ describe('the order in which a group starts', () => {
     })
     const wake = noting(town.waker.wake('shop'))
     await town.advance(200)
-    expect([wake.how, starts(town)]).toEqual(['ready', ['start web']])
+    expect([wake.how, told(town)]).toEqual(['ready', ['start web']])
   })
 
   test('containers that wait for each other in a circle are started all the same', async () => {
@@ -293,7 +273,7 @@ describe('the order in which a group starts', () => {
     })
     const wake = noting(town.waker.wake('shop'))
     await town.advance(300)
-    expect([wake.how, starts(town)]).toEqual(['ready', ['start b', 'start a']])
+    expect([wake.how, told(town)]).toEqual(['ready', ['start b', 'start a']])
   })
 })
 
@@ -315,7 +295,7 @@ describe('groups that need others', () => {
     expect(town.waker.state('front')?.steps.map(({ service }) => service)).toEqual(['db', 'front'])
     await town.advance(800)
     expect(wakes.map(({ how }) => how)).toEqual(['ready', 'ready'])
-    expect(starts(town)).toEqual(['start db', 'start front', 'start api'])
+    expect(told(town)).toEqual(['start db', 'start front', 'start api'])
     expect(town.waker.state('data')?.phase).toBe('awake')
   })
 
@@ -330,7 +310,7 @@ describe('groups that need others', () => {
     const reason = 'WAKE_FAILED: db: its container ended with code 1 after 0.2 s'
     expect(wake.how).toBe(reason)
     await expect(town.waker.wake('api')).rejects.toMatchObject({ message: reason.slice('WAKE_FAILED: '.length) })
-    expect(starts(town)).toEqual(['start db'])
+    expect(told(town)).toEqual(['start db'])
   })
 
   test('do not wait for each other in a circle', async () => {
@@ -343,7 +323,7 @@ describe('groups that need others', () => {
     const wakes = [noting(town.waker.wake('front')), noting(town.waker.wake('data'))]
     await town.advance(500)
     expect(wakes.map(({ how }) => how)).toEqual(['ready', 'ready'])
-    expect(starts(town)).toEqual(['start db', 'start web', 'start exporter'])
+    expect(told(town)).toEqual(['start db', 'start web', 'start exporter'])
   })
 })
 
@@ -383,7 +363,7 @@ describe('a start that fails', () => {
     const wake = noting(town.waker.wake('web'))
     await town.advance(1000)
     expect(wake.how).toBe('WAKE_FAILED: web: its container ended with code 2 after 0.0 s')
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
   })
 
   test('because the app stays unhealthy is told within two seconds', async () => {
@@ -395,7 +375,7 @@ describe('a start that fails', () => {
     expect(wake.how).toBe('waiting')
     await town.advance(2000)
     expect(wake.how).toBe('WAKE_FAILED: web: its container stays unhealthy')
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
   })
 
   test('is forgiven when the app recovers in time, or its engine starts it again', async () => {
@@ -420,7 +400,7 @@ describe('a start that fails', () => {
     town.engine.start('sick')
     await town.advance(1000)
     expect([sick.how, shaky.how]).toEqual(['ready', 'ready'])
-    expect(starts(town)).toEqual(['start sick', 'start shaky'])
+    expect(told(town)).toEqual(['start sick', 'start shaky'])
   })
 
   test('an app that its engine starts again and again is not waited for for ever', async () => {
@@ -495,7 +475,7 @@ describe('the breaker', () => {
     const wakes = Array.from({ length: 100 }, () => noting(town.waker.wake('web')))
     await town.settle()
     expect(new Set(wakes.map(({ how }) => how)).size).toBe(1)
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
     expect(town.waker.state('web')?.failure?.retryAt).toBe(town.clock.now() + 1000)
     expect(town.events).toHaveLength(1)
   })
@@ -649,11 +629,11 @@ describe('a container that a cookie names', () => {
     const town = await spawned('never', { stopMs: 3000 })
     const wake = noting(town.waker.wake('minion'))
     await town.advance(9900)
-    expect([wake.how, starts(town)]).toEqual(['waiting', ['start minion']])
+    expect([wake.how, told(town)]).toEqual(['waiting', ['start minion']])
     await town.advance(200)
     expect(wake.how).toMatch(/^WAKE_TIMEOUT: .*within 10 s/)
     await town.advance(100)
-    expect(starts(town)).toEqual(['start minion', 'stop minion'])
+    expect(told(town)).toEqual(['start minion', 'stop minion'])
     await town.advance(4000)
     expect(town.engine.get('minion').state).toBe('stopped')
   })
@@ -665,9 +645,9 @@ describe('a container that a cookie names', () => {
     expect(first.how).toMatch(/^WAKE_TIMEOUT/)
     const second = noting(town.waker.wake('minion'))
     await town.advance(500)
-    expect(starts(town)).toEqual(['start minion', 'stop minion'])
+    expect(told(town)).toEqual(['start minion', 'stop minion'])
     await town.advance(3000)
-    expect([second.how, starts(town)]).toEqual(['waiting', ['start minion', 'stop minion', 'start minion']])
+    expect([second.how, told(town)]).toEqual(['waiting', ['start minion', 'stop minion', 'start minion']])
   })
 
   test('runs on when somebody else has started it', async () => {
@@ -677,7 +657,7 @@ describe('a container that a cookie names', () => {
     const wake = noting(town.waker.wake('minion'))
     await town.advance(11_000)
     expect(wake.how).toMatch(/^WAKE_TIMEOUT/)
-    expect(starts(town)).toEqual([])
+    expect(told(town)).toEqual([])
   })
 
   test('is no other one: a stack that is late runs on', async () => {
@@ -687,6 +667,6 @@ describe('a container that a cookie names', () => {
     const wake = noting(town.waker.wake('web'))
     await town.advance(12_000)
     expect(wake.how).toMatch(/^WAKE_TIMEOUT/)
-    expect(starts(town)).toEqual(['start web'])
+    expect(told(town)).toEqual(['start web'])
   })
 })
