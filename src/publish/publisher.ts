@@ -39,7 +39,7 @@ export function createPublisher({ root, log }: PublisherOptions): Publisher {
     await makeFolder(scratch)
     lock ??= await holdLock(folder, log)
     const mended = await ledger.resume()
-    await Promise.all([folder, ...ledger.manifest.folders].map((path) => stager.sweep(path)))
+    await Promise.all([...new Set([folder, ...ledger.manifest.folders])].map((path) => stager.sweep(path)))
     await empty(scratch)
     return { mended }
   }
@@ -70,6 +70,7 @@ export function createPublisher({ root, log }: PublisherOptions): Publisher {
     async close() {
       await recovered?.catch(() => undefined)
       await current?.discard()
+      await ledger.settled()
       recovered = undefined
       await lock?.release()
       lock = undefined

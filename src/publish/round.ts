@@ -5,7 +5,6 @@ import type { Manifest } from './journal.js'
 import type { Ledger } from './ledger.js'
 import { type Change, compare, type Staged, type Stager, stageFolders, type Wish } from './stager.js'
 import { previously, withFolders } from './wishes.js'
-import { syncFolder } from './write.js'
 
 /** A set of wishes, staged: what it changes, and how to do it or leave it. */
 export interface Round {
@@ -28,14 +27,14 @@ export function createRounds({
   async function prepare(wishes: readonly Wish[]): Promise<{ changes: Change[]; staged: Staged }> {
     const changes = await compare(wishes, `${run}-${(count++).toString(36)}`)
     // Remembered first: whatever happens, the next start knows where to clear up.
-    await ledger.save(withFolders(ledger.manifest, stageFolders(changes)))
+    if (changes.length > 0) await ledger.save(withFolders(ledger.manifest, stageFolders(changes)))
     return { changes, staged: await stager.write(changes) }
   }
 
   async function putInPlace(changes: readonly Change[], staged: Staged, next: Manifest): Promise<void> {
     const steps = changes.map(({ wish: { target }, staged }) => (staged ? { target, staged } : { target }))
     try {
-      await Promise.all(stageFolders(changes).map(syncFolder))
+      await staged.synced
       await ledger.carryOut(steps, next)
     } finally {
       await staged.drop()

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import type { Logger } from '../lib/logger.js'
 import { attempt, unless } from './failure.js'
 import { type Attributes, attributesOf, contentOf } from './target.js'
-import { makeFolder, writeSynced } from './write.js'
+import { makeFolder, syncFolder, writeFresh } from './write.js'
 
 /** The folder beside every target: on its file system, so that a rename is atomic. */
 export const STAGE_FOLDER = '.hostler'
@@ -47,8 +47,10 @@ export const stageFolders = (changes: readonly Change[]): string[] => [
   ...new Set(changes.filter((change) => change.staged).map((change) => stageFolderOf(change.wish.target))),
 ]
 
-/** Staged files on disk, until they are moved or dropped. */
+/** Staged files, until they are moved or dropped. */
 export interface Staged {
+  /** Resolves when they are on the disk, and so are their names. */
+  readonly synced: Promise<void>
   /** Deletes what is still staged. */
   drop(): Promise<void>
   /** The same, and removes the folders that were made for it. */
@@ -65,10 +67,16 @@ export interface Stager {
 export function createStager(log: Logger): Stager {
   const warned = new Set<string>()
 
-  async function writeOne({ wish, now, staged }: Change): Promise<void> {
-    if (staged === undefined || wish.content === undefined) return
-    const { ownerKept } = await writeSynced(staged, wish.content, now ?? wish)
-    if (ownerKept || warned.has(wish.path)) return
+  /** @returns what resolves when it is on the disk */
+  async function writeOne({ wish, now, staged }: Change): Promise<(() => Promise<void>) | undefined> {
+    if (staged === undefined || wish.content === undefined) return undefined
+    const { ownerKept, synced } = await writeFresh(staged, wish.content, now ?? wish)
+    if (!ownerKept) warnOnce(wish)
+    return () => synced
+  }
+
+  function warnOnce(wish: Wish): void {
+    if (warned.has(wish.path)) return
     warned.add(wish.path)
     log.warn(
       { path: wish.path },
@@ -83,12 +91,16 @@ export function createStager(log: Logger): Stager {
       const undo = () => drop().then(() => removeEmpty(made))
       try {
         for (const folder of stageFolders(changes)) made.unshift(...(await makeFolder(folder)))
-        await allOf(changes.map(writeOne))
+        const written = await allOf(changes.map(writeOne))
+        // While it is looked at whether the proxy will have them.
+        const syncs = [...written.map((file) => file?.()), ...stageFolders(changes).map(syncFolder)]
+        const synced = allOf(syncs).then(NOTHING)
+        const ended = synced.catch(NOTHING)
+        return { synced, drop: () => ended.then(drop), undo: () => ended.then(undo) }
       } catch (error) {
         await undo()
         throw error
       }
-      return { drop, undo }
     },
     async sweep(folder) {
       await attempt(`clearing ${folder}`, async () => {
@@ -99,10 +111,14 @@ export function createStager(log: Logger): Stager {
   }
 }
 
+const NOTHING = () => undefined
+
 /** Like Promise.all, but returns only when nothing is under way any more. */
-async function allOf(work: Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find((outcome) => outcome.status === 'rejected')
+async function allOf<T>(work: readonly (T | Promise<T>)[]): Promise<T[]> {
+  const outcomes = await Promise.allSettled(work)
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
   if (failed) throw failed.reason
+  return Promise.all(work)
 }
 
 // What cannot be deleted now is swept by the next start.

@@ -8,8 +8,8 @@ import { overwrite, syncFolder } from './write.js'
 
 /** Carries out the steps of a journal. */
 export interface Mover {
-  /** All of it is on the disk when it returns. */
-  move(steps: readonly Step[]): Promise<void>
+  /** Everybody sees all of it when it returns. @returns what brings it to the disk */
+  move(steps: readonly Step[]): Promise<() => Promise<void>>
   /**
    * The same for a journal that may have been carried out in part: a step whose staged file is gone was done.
    * Returns the targets that still had to be changed.
@@ -62,15 +62,23 @@ export function createMover(log: Logger): Mover {
       const passOver = resumed || step.staged === undefined ? ['ENOENT'] : []
       if (await attempt(action, () => unless(passOver, () => take(step)))) changed.push(step.target)
     }
-    await Promise.all(foldersOf(steps).map(syncFolder))
     return changed
+  }
+
+  const sync = async (steps: readonly Step[]) => {
+    await Promise.all(foldersOf(steps).map(syncFolder))
   }
 
   return {
     async move(steps) {
       await carryOut(steps, false)
+      return () => sync(steps)
     },
-    resume: (steps) => carryOut(steps, true),
+    async resume(steps) {
+      const changed = await carryOut(steps, true)
+      await sync(steps)
+      return changed
+    },
   }
 }
 

@@ -5,26 +5,41 @@ import { attempt, unless } from './failure.js'
 import type { Attributes } from './target.js'
 
 /** Writes a new file that is on the disk, with these attributes, when it returns. */
-export async function writeSynced(
-  path: string,
-  content: Buffer | string,
-  attributes: Attributes,
-): Promise<WriteResult> {
-  return attempt(`writing ${path}`, () =>
-    withFile(path, 'w', async (file) => {
-      await file.writeFile(content)
-      const ownerKept = await keepOwner(file, attributes)
-      // After chown, which clears set-id bits; and explicit, since open() obeys the umask.
-      await file.chmod(attributes.mode)
-      await file.sync()
-      return { ownerKept }
-    }),
-  )
+export async function writeSynced(path: string, content: Buffer | string, attributes: Attributes): Promise<void> {
+  const { synced } = await writeFresh(path, content, attributes)
+  await synced
 }
 
-export interface WriteResult {
+/** Writes a new file that anybody can read when it returns, and that is on its way to the disk. */
+export async function writeFresh(path: string, content: Buffer | string, attributes: Attributes): Promise<FreshFile> {
+  const what = `writing ${path}`
+  // Nobody else reads it before it has its own mode: it may hold a password.
+  const file = await attempt(what, () => open(path, 'w', 0o600))
+  try {
+    const ownerKept = await attempt(what, () => fill(file, content, attributes))
+    const synced = attempt(what, () => file.sync()).finally(() => file.close())
+    // Whoever gives it up does not ask.
+    synced.catch(() => undefined)
+    return { ownerKept, synced }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+export interface FreshFile {
   /** False when we may not give the file to its previous owner. */
   readonly ownerKept: boolean
+  /** Resolves when it is on the disk. */
+  readonly synced: Promise<void>
+}
+
+async function fill(file: FileHandle, content: Buffer | string, attributes: Attributes): Promise<boolean> {
+  await file.writeFile(content)
+  const ownerKept = await keepOwner(file, attributes)
+  // After chown, which clears set-id bits; and explicit, since open() obeys the umask.
+  await file.chmod(attributes.mode)
+  return ownerKept
 }
 
 /** For a file that cannot be replaced: readers may see it half written. */
@@ -82,8 +97,7 @@ async function keepOwner(file: FileHandle, { owner }: Attributes): Promise<boole
 }
 
 async function withFile<T>(path: string, flags: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
-  // Nobody else reads it before it has its own mode: it may hold a password.
-  const file = await open(path, flags, 0o600)
+  const file = await open(path, flags)
   try {
     return await work(file)
   } finally {
