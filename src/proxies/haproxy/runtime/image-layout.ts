@@ -1,3 +1,4 @@
+import { changedRange } from '../../../lib/difference.js'
 import type { Section } from './sections.js'
 import { wordsOf } from './sections-words.js'
 
@@ -22,15 +23,54 @@ export interface ConfigFile {
   readonly sections: readonly Section[] | undefined
 }
 
-/** @param files in the order in which HAProxy reads them */
-export function layOut(files: readonly ConfigFile[]): Layout {
+/**
+ * @param files in the order in which HAProxy reads them
+ * @param before what other files gave: where only plain backends differ, the rest is taken over
+ */
+export function layOut(
+  files: readonly ConfigFile[],
+  before?: { files: readonly ConfigFile[]; layout: Layout },
+): Layout {
   // A file that is not understood may hold defaults for those after it.
   if (files.some(({ sections }) => sections === undefined)) return { frame: files.map(wholeFile), backends: new Map() }
-  const sections = files.flatMap(({ sections }) => sections ?? [])
+  const sections = sectionsOf(files)
+  const same = before && amended(before.layout, sectionsOf(before.files), sections)
+  if (same) return same
   const twice = new Set<string>()
   const layout = arrange(sections, twice)
   return twice.size === 0 ? layout : arrange(sections, twice)
 }
+
+const sectionsOf = (files: readonly ConfigFile[]): readonly Section[] => files.flatMap(({ sections }) => sections ?? [])
+
+/** Undefined: what differs is more than backends that stand beside others of their kind, under names that nobody else has. */
+function amended({ frame, backends }: Layout, before: readonly Section[], sections: readonly Section[]) {
+  const { from, to } = changedRange(before, sections)
+  if (to.before + to.now - 2 * from > MANY) return undefined
+  const next = new Map(backends)
+  for (const section of before.slice(from, to.before)) {
+    if (next.get(section.name)?.section !== section) return undefined
+    next.delete(section.name)
+  }
+  for (let place = from; place < to.now; place++) {
+    const section = sections[place]
+    const beside = neighbour(next, sections[place - 1]) ?? neighbour(next, sections[place + 1])
+    const isAlike = section?.plain && section.rest === '' && section.nesting === 0
+    if (!beside || !isAlike || next.has(section.name) || frame.some(({ name }) => name === section.name))
+      return undefined
+    next.set(section.name, { section, defaults: beside.defaults })
+  }
+  return { frame, backends: next }
+}
+
+/** One that was there and names no defaults: whatever stands beside it has the same. */
+function neighbour(backends: Layout['backends'], section: Section | undefined): Backend | undefined {
+  const known = section && backends.get(section.name)
+  return known?.section === section && section?.rest === '' && section.nesting === 0 ? known : undefined
+}
+
+/** From here on, all of it anew is not much dearer. */
+const MANY = 100
 
 /** @param twice names that several sections have, which belong to the frame; filled in */
 function arrange(sections: readonly Section[], twice: Set<string>): Layout {

@@ -41,7 +41,7 @@ export function createImageReader(): ImageReader {
     })
     for (const path of readers.keys()) if (!configs.includes(path)) readers.delete(path)
     const same = recent.find((one) => areSame(one.files, files))
-    const newest = same ?? { files, layout: layOut(files) }
+    const newest = same ?? { files, layout: layOut(files, recent[0]) }
     recent = [newest, ...recent.filter((one) => one !== newest)].slice(0, KEPT_LAYOUTS)
     return newest.layout
   }

@@ -65,6 +65,8 @@ class ChangePlanner {
   private readonly planCertificates = createCertificatePlanner()
   private readonly routingOf: ReturnType<typeof createRoutingReader>
   private readonly limits: MapLimits
+  /** Servers that were found as their section was loaded: the same two objects need not be compared again. */
+  private readonly checked = new WeakMap<Section, ReadonlyMap<string, RunningServer>>()
 
   constructor({ env = {}, mapLimits = MAP_LIMITS }: ChangePlannerOptions) {
     this.routingOf = createRoutingReader(env)
@@ -101,13 +103,19 @@ class ChangePlanner {
   /** Only the backends where there is something to do. */
   private planAllServers({ places }: Placing, inputs: ChangeInputs): PlannedServers[] {
     const { running, spares, leaving = NO_NAMES } = inputs
-    const touched = new Set([...spares.servers.keys(), ...leaving].map((id) => id.slice(0, id.lastIndexOf('/'))))
+    const touched = backendsOf([...spares.servers.keys(), ...leaving])
     const planned: PlannedServers[] = []
     for (const place of places) {
       const { backend, wanted, settings } = place
       const servers = running.servers.get(backend) ?? NO_SERVERS
       const isSame = wanted?.section === settings.section && !touched.has(backend)
-      if (isSame && areAsLoaded(settings.section.servers, servers)) continue
+      if (
+        isSame &&
+        (this.checked.get(settings.section) === servers || areAsLoaded(settings.section.servers, servers))
+      ) {
+        this.checked.set(settings.section, servers)
+        continue
+      }
       const steps = planBackend(place, servers, inputs)
       if (steps.first.length + steps.last.length > 0) planned.push({ backend, steps })
     }
@@ -166,6 +174,10 @@ function planBackend(
   })
 }
 
+/** @param ids `backend/server` */
+const backendsOf = (ids: Iterable<string>): ReadonlySet<string> =>
+  new Set([...ids].map((id) => id.slice(0, id.lastIndexOf('/'))))
+
 interface PlannedServers {
   readonly backend: string
   readonly steps: ServerSteps
@@ -182,7 +194,9 @@ function keptLine({ servers }: SpareState, id: string): ServerLine | undefined {
 /** The lines of all servers that were added since the load and are there, or will be. */
 function keptLines({ places }: Placing, planned: readonly PlannedServers[], { running, spares }: ChangeInputs) {
   const kept = new Map<string, string>()
-  for (const { backend } of spares.servers.size === 0 ? [] : places) {
+  const known = backendsOf(spares.servers.keys())
+  for (const { backend } of known.size === 0 ? [] : places) {
+    if (!known.has(backend)) continue
     for (const server of running.servers.get(backend)?.keys() ?? []) {
       const line = spares.servers.get(`${backend}/${server}`)
       if (line !== undefined) kept.set(`${backend}/${server}`, line)

@@ -75,7 +75,10 @@ function slice(text: string, before = NOTHING_YET): Sliced | undefined {
   const starts = middle === '' && text !== '' ? [] : startsOf(middle)
   const sections = starts.map((start, index) => {
     const part = middle.slice(start, starts[index + 1] ?? middle.length)
-    return known.get(part) ?? readSection(detached(part))
+    const same = known.get(part)
+    // Two that read the same stay two: each stands in a place of its own.
+    known.delete(part)
+    return same ?? readSection(detached(part))
   })
   return {
     text,
