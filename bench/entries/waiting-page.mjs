@@ -28,8 +28,9 @@ export async function measure({ cleanup, say }) {
       ...{ target: { of: 'p95', atMost: 300 }, figures: summarise(reloads) },
     },
     {
-      what: `waiting page while the start is slow: first byte after the ${GRACE_MS} ms in which the app itself may come`,
-      ...{ unit: 'ms', target: { of: 'p99', atMost: 50 }, figures: summarise(visits.map((ms) => ms - GRACE_MS)) },
+      what: 'waiting page, first byte while the start is slow',
+      ...{ unit: 'ms', target: { of: 'p99', atMost: 50 }, figures: summarise(visits) },
+      note: `whoever is first waits ${GRACE_MS} ms longer, in which the app itself may come`,
     },
   ]
 }
@@ -51,8 +52,9 @@ async function reloadOften(inn, cleanup) {
   return samples
 }
 
-/** @returns the milliseconds until the first byte of each, which is a waiting page */
+/** @returns the milliseconds until the first byte of each but the first, which is a waiting page */
 async function visitOften(inn) {
+  await visitOnce(inn)
   const pending = []
   for (let visit = 0; visit < VISITS; visit++) {
     pending.push(visitOnce(inn))

@@ -44,7 +44,7 @@ export const wakeSettings = group({
     duration(),
     '400ms',
     'HOSTLER_WAKE_GRACE',
-    'How long a page load waits for the app itself before it gets the waiting page.',
+    'How long after its start begins page loads wait for the app itself; after that they get the waiting page at once.',
   ),
   timeout: setting(
     duration(1000),

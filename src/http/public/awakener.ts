@@ -46,13 +46,19 @@ export function createAwakener({ world, waker, settings, clock, log, places, pat
 
   async function waitFor(visit: Visit, { route, backend: { group, stack } }: Match, isPage: boolean) {
     const startedAt = clock.elapsed()
-    const ms = isPage ? settings.grace : settings.timeout
+    const ms = isPage ? graceLeft(group) : settings.timeout
     const left = () => ({ ms: Math.max(0, ms - (clock.elapsed() - startedAt)), signal: visit.signal })
     const isAwake = await patience.awake(group, left())
     if (isAwake) visit.record.readyAt = clock.elapsed()
     const found = isAwake ? await patience.until(() => servedNow(visit), left()) : undefined
     visit.record.heldMs = Math.round(clock.elapsed() - startedAt)
     return found ?? (isPage ? waitingPage(route, group, stack) : late(stack))
+  }
+
+  /** An app that was not there soon enough for the first who opened it is slow for whoever comes next. */
+  function graceLeft(group: string): number {
+    const state = waker.state(group)
+    return state?.phase === 'waking' ? settings.grace - (clock.now() - state.since) : settings.grace
   }
 
   /** Awake and in the plan; or gone from it. */
