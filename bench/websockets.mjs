@@ -12,7 +12,8 @@ export async function startEchoServer(cleanup) {
     socket.write(`${SWITCHING}Sec-WebSocket-Accept: ${acceptOf(headers['sec-websocket-key'])}\r\n\r\n`)
     socket.pipe(socket)
   })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  // Every container's address is one of this machine's own.
+  await new Promise((resolve) => server.listen(0, '0.0.0.0', resolve))
   const stop = cleanup.add(async () => {
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => server.close(resolve))
