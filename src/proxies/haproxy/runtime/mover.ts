@@ -8,7 +8,7 @@ import { isSupported } from '../supervisor-version.js'
 import { createExecutor } from './executor.js'
 import { createForesight } from './foresight.js'
 import type { FileRoles } from './image.js'
-import { type Asked, createKnownServers } from './known-servers.js'
+import { type Asked, createKnownState } from './known-state.js'
 import { createMapLeftovers } from './map-leftovers.js'
 import { createChangePlanner } from './planner.js'
 import { actionOf, describeStep } from './planner-steps.js'
@@ -95,15 +95,19 @@ export function createMover(inputs: MoverInputs): Mover {
   const { clock, log } = inputs
   const socket = createRuntimeSocket(inputs.socket)
   const executor = createExecutor({ socket, clock, log, signal: inputs.signal })
+  const questionsFor = createQuestions(inputs.env)
+  const planChange = createChangePlanner({ env: inputs.env })
+  const knownState = createKnownState(clock, KNOWN_MS)
   const leftovers = createMapLeftovers({
     socket,
-    replace: (map, entries, signal) => executor.run([{ kind: 'replace-map', map, entries }], signal),
+    replace: (map, entries, signal) => {
+      const steps = [{ kind: 'replace-map', map, entries }] as const
+      knownState.touch(steps)
+      return executor.run(steps, signal)
+    },
     clock,
     log,
   })
-  const questionsFor = createQuestions(inputs.env)
-  const planChange = createChangePlanner({ env: inputs.env })
-  const knownServers = createKnownServers(clock, KNOWN_MS)
   const foresight = createForesight<Prepared>(clock, FORESIGHT_MS)
   /** What the worker has loaded. Of one that was just loaded only the process may be known, or nothing. */
   let base: { readonly image: ConfigImage; readonly worker: WorkerKey | undefined } | undefined
@@ -152,12 +156,12 @@ export function createMover(inputs: MoverInputs): Mover {
     if (!isSupported(worker.version)) throw tooOld(worker)
     const known = await loadedBy(worker, onDisk)
     if ('reload' in known) return known
-    const servers = asked === 'everything' ? undefined : knownServers.recall()
+    const recalled = asked === 'everything' ? undefined : knownState.recall()
     const idling = executor.describe().map(({ backend }) => backend)
-    const questions = { ...questionsFor(known.image, roles), known: servers, clock }
+    const questions = { ...questionsFor(known.image, roles), known: recalled, clock }
     const running = await readRunning(socket, questions, signal)
     if (!isSameWorker(running, worker)) return { reload: REPLACED }
-    knownServers.learn(running, servers ? 'what was touched' : 'everything', idling)
+    knownState.learn(running, recalled ? 'what was touched' : 'everything', idling)
     const files = { loaded: known.image, wanted: image, running, files: roles, spares }
     const change = planChange({ ...files, leaving: new Set(leaving()) })
     if ('reload' in change.plan) return change.plan
@@ -195,7 +199,7 @@ export function createMover(inputs: MoverInputs): Mover {
 
   function loaded(image: ConfigImage, worker: WorkerKey | undefined): void {
     base = { image, worker }
-    knownServers.forget()
+    knownState.forget()
     spares = NOTHING_SINCE_LOAD
     lastChange = clock.elapsed()
   }
@@ -233,10 +237,12 @@ export function createMover(inputs: MoverInputs): Mover {
   async function perform(prepared: Prepared, signal: AbortSignal): Promise<'done' | 'lost' | Refusal> {
     const { steps, worker } = prepared
     if (steps.length === 0) return 'done'
-    knownServers.touch(steps)
+    knownState.touch(steps)
     try {
       await executor.run(steps, signal, { worker, spares: namesFor(prepared) })
-      return (await isReplaced(worker, signal)) ? 'lost' : 'done'
+      if (await isReplaced(worker, signal)) return 'lost'
+      knownState.done(steps)
+      return 'done'
     } catch (error) {
       signal.throwIfAborted()
       if (codeOf(error) === 'HAPROXY_WORKER_REPLACED') return 'lost'

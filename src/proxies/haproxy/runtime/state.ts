@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../../lib/clock.js'
 import { HostlerError } from '../../../lib/errors.js'
-import type { Known } from './known-servers.js'
+import type { Known } from './known-state.js'
 import { isAtLeast } from './sections-server-options.js'
 import type { Reply, RuntimeSession, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
@@ -23,7 +23,7 @@ export interface ReadOptions {
   /** Paths as the configuration writes them. */
   readonly maps: readonly string[]
   readonly certificates?: CertificateQuestions | undefined
-  /** Servers that need not be asked for again as long as it is this worker. */
+  /** What need not be asked for again as long as it is this worker. */
   readonly known?: Known | undefined
   readonly clock?: Clock
 }
@@ -93,7 +93,9 @@ async function readOnce(session: RuntimeSession, options: ReadOptions): Promise<
     ? await readTouched(session, known, backends)
     : parseServersState(await session.ask('show servers state'))
   const maps = new Map<string, ReadonlyMap<string, string>>()
-  for (const path of options.maps) maps.set(path, parseMap(await session.ask(commandLine('show', 'map', path))))
+  for (const path of options.maps) {
+    maps.set(path, known?.maps.get(path) ?? parseMap(await session.ask(commandLine('show', 'map', path))))
+  }
   const certificates = options.certificates && (await readCertificates(session, options.certificates))
   return {
     version,

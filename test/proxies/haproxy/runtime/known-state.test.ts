@@ -79,6 +79,22 @@ describeHaproxys([], 'a change soon after another one', ({ bin, atLeast }) => {
     expect(relay.count(EVERYTHING)).toBe(before + 2)
   })
 
+  test('knows map entries as its own steps have left them; the next pass finds those of others', async () => {
+    const asked = () => relay.count(`show map ${rig.map}`)
+    await change(stacksOf({ one: [1] }))
+    const before = asked()
+    for (const stacks of [
+      { one: [1], two: [2] },
+      { one: [1], three: [3] },
+    ])
+      await change(stacksOf(stacks))
+    expect(asked()).toBe(before)
+    await rig.socket.ask(`del map ${rig.map} ${hostOf('three')}`, signal)
+    const last = await target(stacksOf({ one: [1], three: [3] }))
+    expect(await mover.move(last, signal)).toMatchObject({ steps: { count: 1 } })
+    expect(await served()).toEqual(wantedOf(stacksOf({ one: [1], three: [3] })))
+  })
+
   test('ends where the files say, whatever came before it', async () => {
     const { next, pick } = seededRandom(811)
     const stacks = stacksOf({ one: [1] })
