@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { buildRootFs } from './rootfs.js'
 import { tempDir } from './temp.js'
@@ -55,7 +57,10 @@ function send(response: ServerResponse, body: Buffer, type: string, method: stri
 const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 
 function makeImage() {
-  const tar = execFileSync('tar', ['-c', '-C', buildRootFs(tempDir()), '.'], { maxBuffer: 64 << 20 })
+  const root = buildRootFs(tempDir())
+  // A layer that Docker has had from another registry would not be asked for.
+  writeFileSync(join(root, 'registry'), randomUUID())
+  const tar = execFileSync('tar', ['-c', '-C', root, '.'], { maxBuffer: 64 << 20 })
   const layer = gzipSync(tar)
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch
   const config = toJson({
