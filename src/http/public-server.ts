@@ -58,7 +58,9 @@ const GONE = new Error('the client is gone, or has its answer')
  * have to be named one by one (tried with 12.x). Nothing else of a framework is needed here: there are no routes.
  */
 export function createPublicServer({ events = {}, listen, limits, ...parts }: PublicServerOptions): PublicServer {
-  const bounds = { ...LIMITS, ...limits }
+  // Who waits has a connection each, and so has who is refused.
+  const most = Math.max(LIMITS.connections, 2 * parts.settings.maxHeld)
+  const bounds = { ...LIMITS, connections: most, ...limits }
   const { clock, log } = parts
   const server = createHttpServer(bounds)
   const serving = createServing({ ...parts, events })

@@ -57,7 +57,12 @@ export async function startHaproxy({ bin, files = {}, config, signal }: WorkerOp
   const socket = createRuntimeSocket(join(dir, 'admin.sock'))
   const ask = async (command: string) => (await socket.ask(command, signal)).text
   const pid = async () => /^Pid: (\d+)$/m.exec(await ask('show info'))?.[1]
-  await answers(pid, () => `${bin} did not start: ${log}`)
+  // Its worker answers before the master listens for signals, and one that comes too soon is lost.
+  const loads = () => log.match(/Loading success/g)?.length ?? 0
+  await answers(
+    async () => (await pid()) !== undefined && loads() === 1,
+    () => `${bin} did not start: ${log}`,
+  )
   return {
     dir,
     port,
@@ -66,10 +71,10 @@ export async function startHaproxy({ bin, files = {}, config, signal }: WorkerOp
     log: () => log,
     ask,
     async reload() {
-      const before = await pid()
+      const before = { pid: await pid(), loads: loads() }
       child.kill('SIGUSR2')
       await answers(
-        async () => (await pid()) !== before,
+        async () => (await pid()) !== before.pid && loads() > before.loads,
         () => `${bin} did not reload: ${log}`,
       )
     },

@@ -24,6 +24,8 @@ export interface SleepyWorld {
   wakeUp(group: string): void
   /** Ends a start badly; none is tried for the next 30 s. */
   fail(group: string, reason: string): void
+  /** Somebody stops what is being started. */
+  callOff(group: string): void
   step(group: string, service: string, what: WakeStep['what']): void
   /** The container stops, by itself or by somebody else. */
   stop(group: string): void
@@ -129,6 +131,11 @@ export function createSleepyWorld(stacks: Record<string, Stack>, now: () => numb
       tell(group, { phase: 'failed', failure: { service: group, reason, retryAt: now() + 30_000 } })
       pending.get(group)?.reject(new HostlerError('WAKE_FAILED', `${group} could not be started: ${reason}`))
       pending.delete(group)
+    },
+    callOff(group) {
+      pending.get(group)?.reject(new HostlerError('WAKE_ENDED', 'this start is over'))
+      pending.delete(group)
+      tell(group, { phase: 'asleep', steps: [] })
     },
     step(group, service, what) {
       const others = (states.get(group)?.steps ?? []).filter((step) => step.service !== service)

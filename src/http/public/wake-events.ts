@@ -53,7 +53,8 @@ export function createWakeEvents({ waker, clock, places }: Parts): WakeEvents {
       open.add(response)
       response.writeHead(200, HEADERS)
       response.write('retry: 1000\n\n')
-      const tell = (state: GroupState | undefined) => write(response, state, clock.now())
+      const isOver = createEnding()
+      const tell = (state: GroupState | undefined) => write(response, state, isOver(state), clock.now())
       const end = waker.follow(group, tell)
       try {
         tell(waker.state(group))
@@ -69,11 +70,19 @@ export function createWakeEvents({ waker, clock, places }: Parts): WakeEvents {
   }
 }
 
-function write(response: ServerResponse, state: GroupState | undefined, now: number): void {
+/** Of a start that somebody has called off the page asks anew, as one without scripts does: it is still wanted. */
+function createEnding(): (state: GroupState | undefined) => boolean {
+  let hasBegun = false
+  return (state) => {
+    if (state?.phase === 'waking') hasBegun = true
+    return state?.phase === 'awake' || state?.phase === 'failed' || (hasBegun && state?.phase !== 'waking')
+  }
+}
+
+function write(response: ServerResponse, state: GroupState | undefined, isOver: boolean, now: number): void {
   if (response.writableEnded) return
   // A page that is behind gets the next one; only the last one counts.
   if (!response.writableNeedDrain) response.write(eventOf('progress', progressOf(state, now)))
-  const isOver = state?.phase === 'awake' || state?.phase === 'failed'
   if (isOver) response.end(eventOf('over', {}))
 }
 

@@ -69,6 +69,18 @@ describeWith(['chromium'], 'the waiting page in a browser', () => {
     expect(complaints).toEqual([])
   })
 
+  test('asks anew when the start is called off', async () => {
+    const to = await startPort({ shop: { port: await app() } })
+    const { page } = await browser.open()
+    await page.goto(`http://shop.test:${to.port}/`)
+    await until('it follows', () => to.followers('shop') === 1)
+    to.step('shop', 'web', 'probing')
+    to.callOff('shop')
+    await until('it is started again', () => to.starts.length === 2)
+    to.wakeUp('shop')
+    await until('it shows the app', async () => (await page.title()) === 'the shop')
+  })
+
   test('comes back by itself after Hostler was away', async () => {
     const port = await app()
     const to = await startPort({ shop: { port } })
