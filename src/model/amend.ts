@@ -1,4 +1,3 @@
-import { compareText } from '../lib/compare.js'
 import { differenceOf } from '../lib/difference.js'
 import { differs, type Member, makeBackend } from './backend.js'
 import { type Holder, isHolding, olderFirst } from './holder.js'
@@ -6,7 +5,7 @@ import { keyOf } from './instance.js'
 import type { HostPattern } from './label-values.js'
 import type { Backend, Rejection, Route } from './plan.js'
 import type { Kept, Round } from './round.js'
-import { hostOrder } from './routes.js'
+import { backendOrder, hostOrder } from './routes.js'
 import type { LabelRules } from './wishes.js'
 
 /** From here on, a plan anew is not much dearer. */
@@ -115,7 +114,7 @@ function claimed({ claims }: Round, first: Member): ChangedGroup | undefined {
 }
 
 function replace(backends: Backend[], backend: Backend): void {
-  const place = placeOf(backends, (other) => byName(other, backend))
+  const place = placeOf(backends, (other) => backendOrder(other, backend))
   // In the plan its routes may have been lifted above others of the same host.
   const lifted = backends[place]?.routes ?? backend.routes
   backends[place] = lifted === backend.routes ? backend : { ...backend, routes: lifted }
@@ -123,7 +122,7 @@ function replace(backends: Backend[], backend: Backend): void {
 
 /** @returns whether there was none of this name */
 function insertBackend(backends: Backend[], backend: Backend): boolean {
-  const place = placeOf(backends, (other) => byName(other, backend))
+  const place = placeOf(backends, (other) => backendOrder(other, backend))
   if (backends[place]?.name === backend.name) return false
   backends.splice(place, 0, backend)
   return true
@@ -149,8 +148,6 @@ function placeOf<T>(sorted: readonly T[], order: (item: T) => number): number {
   }
   return from
 }
-
-const byName = (a: Backend, b: Backend): number => compareText(a.name, b.name)
 
 const hasComplaints = (of: { readonly rejections: readonly Rejection[]; readonly warnings: readonly Rejection[] }) =>
   of.rejections.length + of.warnings.length > 0

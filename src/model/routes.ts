@@ -78,7 +78,7 @@ function taken({ host }: HostPattern, wish: RouteWish, wishes: Wishes, holder: s
  */
 export function createRouteOrder(): (backends: readonly Backend[]) => { backends: Backend[]; routes: Route[] } {
   const sortHosts = createSorter(hostOrder)
-  const sortBackends = createSorter(byName)
+  const sortBackends = createSorter(backendOrder)
   return (backends) => {
     const byHost = routesByHost(backends)
     const moved = new Map<Route, Route>()
@@ -110,7 +110,8 @@ function routesByHost(backends: readonly Backend[]): Map<string, Route | Route[]
   return byHost
 }
 
-const byName = (a: Backend, b: Backend): number => (a.name < b.name ? -1 : 1)
+/** By name, which no two share. */
+export const backendOrder = (a: Backend, b: Backend): number => compareText(a.name, b.name)
 
 /** Exact hosts before wildcards before `*`. */
 export const hostOrder = (a: string, b: string): number => width(a) - width(b) || compareText(a, b)

@@ -1,4 +1,5 @@
 import type { Clock } from '../../../lib/clock.js'
+import type { MapEntries } from './map-file.js'
 import type { Running, Step, WorkerKey } from './types.js'
 
 /**
@@ -31,14 +32,13 @@ export interface Known {
   readonly maps: Running['maps']
 }
 
-type Entries = ReadonlyMap<string, string>
 type MapStep = Extract<Step, { readonly map: string }>
 
 export function createKnownState(clock: Pick<Clock, 'elapsed'>, goodForMs: number): KnownState {
   let known: Omit<Known, 'touched' | 'maps'> | undefined
   let touched = new Set<string>()
-  let maps = new Map<string, Entries>()
-  let inDoubt: ReadonlyMap<string, Entries> = new Map()
+  let maps = new Map<string, MapEntries>()
+  let inDoubt: ReadonlyMap<string, MapEntries> = new Map()
   let wholeAt = 0
   return {
     recall: () => (known && clock.elapsed() - wholeAt <= goodForMs ? { ...known, touched, maps } : undefined),
