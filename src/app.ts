@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { createAnnouncing } from './app/announcing.js'
 import { metadataFor } from './app/metadata.js'
 import { controlRoutes, openPrivatePort, type Told } from './app/private-port.js'
 import { createSleepAndWake, type SleepAndWake } from './app/sleep-and-wake.js'
@@ -17,7 +18,7 @@ import { createFactCache } from './reconcile/fact-cache.js'
 import { createLane, type Lane, type RoundOutcome } from './reconcile/lane.js'
 import type { StatePreview } from './reconcile/preview.js'
 import { createReconciler, type FactGate, type Reconciler } from './reconcile/reconciler.js'
-import type { SourceState, State } from './reconcile/state.js'
+import type { RegistryState, SourceState, State } from './reconcile/state.js'
 import { watchPaths } from './reconcile/watch.js'
 import { createRuntimes } from './runtimes/index.js'
 import { createSources } from './sources/index.js'
@@ -71,6 +72,7 @@ export function createApp(settings: Settings, context: AppContext): App {
         })
       : undefined
   const reconciler = sleep?.reconciler ?? reconcile()
+  const announcing = createAnnouncing({ settings, reconciler, clock, log })
   const stopping = new AbortController()
   const undo: (() => Promise<void>)[] = []
   let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} }
@@ -79,7 +81,8 @@ export function createApp(settings: Settings, context: AppContext): App {
   })
   ended.catch(() => undefined)
 
-  const state = (): State => snapshot({ settings, startedAt, reconciler, lanes, sleep })
+  const state = (): State =>
+    snapshot({ settings, startedAt, reconciler, lanes, sleep, registries: announcing.states() })
   const preview = async (signal: AbortSignal): Promise<StatePreview> => {
     const plan = reconciler.plan()
     const found = await Promise.all(lanes.map((lane) => lane.preview(plan, signal)))
@@ -104,6 +107,8 @@ export function createApp(settings: Settings, context: AppContext): App {
       proxies.map((proxy, index) => watchPaths(proxy, () => lanes[index]?.reconsider(), log)),
     )
     undo.push(...watchers)
+    announcing.start()
+    undo.push(() => announcing.stop())
     const running = reconciler.run(stopping.signal)
     running.then(finish.resolve, finish.reject)
     undo.push(async () => {
@@ -162,15 +167,17 @@ interface Parts {
   readonly reconciler: Reconciler
   readonly lanes: readonly Lane[]
   readonly sleep: SleepAndWake | undefined
+  readonly registries: readonly RegistryState[]
 }
 
-function snapshot({ settings, startedAt, reconciler, lanes, sleep }: Parts): State {
+function snapshot({ settings, startedAt, reconciler, lanes, sleep, registries }: Parts): State {
   const plan = reconciler.plan()
   const sources = reconciler.sources()
   const proxies = lanes.map((lane) => lane.state())
   const problems = [
     ...troubles(sources),
     ...proxies.filter(({ error }) => error !== undefined).map(({ name, error }) => `proxy ${name}: ${error}`),
+    ...registries.filter(({ error }) => error !== undefined).map(({ name, error }) => `registry ${name}: ${error}`),
     ...(plan === undefined ? ['no source has told yet what is running'] : []),
     ...(plan === undefined ? [] : proxies.filter(notYet).map(({ name }) => `proxy ${name}: nothing is in force yet`)),
   ]
@@ -186,6 +193,7 @@ function snapshot({ settings, startedAt, reconciler, lanes, sleep }: Parts): Sta
     problems,
     sources,
     proxies,
+    ...(registries.length > 0 && { registries }),
     plan: plan ?? empty,
     ...(sleep && { lifecycle: sleep.state() }),
   }

@@ -1,7 +1,7 @@
 import { ago, span } from '../lib/ago.js'
 import { printable } from '../lib/printable.js'
 import type { Rejection } from '../model/plan.js'
-import type { ProxyState, SourceState, State } from '../reconcile/state.js'
+import type { ProxyState, RegistryState, SourceState, State } from '../reconcile/state.js'
 import {
   counted,
   createScreen,
@@ -27,6 +27,7 @@ export function formatStatus(state: State, options: ScreenOptions): string {
     headline(state, screen),
     block('SOURCES', state.sources, sourceRows, screen),
     block('PROXIES', state.proxies, proxyRows, screen),
+    block('REGISTRIES', state.registries ?? [], registryRows, screen),
     ...changesBlocks(state.proxies, screen),
     routesBlock(state, screen),
     sleepBlock(state, screen),
@@ -62,6 +63,14 @@ function sourceRows({ name, instances, updatedAt, error }: SourceState, now: num
   const read = updatedAt === undefined ? 'never read' : `read ${ago(updatedAt, now)}`
   const state = error === undefined ? read : `${read}; ${error}`
   return [{ tone: toneOf(error, updatedAt !== undefined), cells: [name, counted(instances, 'instance'), state] }]
+}
+
+function registryRows({ name, entries, syncedAt, error, troubles }: RegistryState, now: number): Row[] {
+  const state = error ?? (syncedAt === undefined ? 'not in step yet' : `in step ${ago(syncedAt, now)}`)
+  return [
+    { tone: toneOf(error, syncedAt !== undefined), cells: [name, `${entries} announced`, state] },
+    ...troubles.map((trouble): Row => ({ tone: 'wait', cells: ['', '', trouble] })),
+  ]
 }
 
 /** Trouble first, then what happened last, then the numbers. */

@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { PROXY_NAMES } from '../proxies/names.js'
 import { SOURCE_NAMES } from '../sources/names.js'
+import { announceSettings, policiesSetting, registriesSetting, servicesSetting } from './announce.js'
 import { deploySettings } from './deploy.js'
 import { directSettings } from './direct.js'
+import { etcdSettings, skydnsSettings } from './etcd.js'
 import { publicSettings, readinessSettings, sleepSettings, wakeSettings } from './lifecycle.js'
 import { group, setting } from './setting.js'
 import { bool, domain, duration, integer, list, listen, listOf, oneOf, port, text, url } from './values.js'
@@ -18,6 +20,9 @@ export const settingsSchema = z.strictObject({
     'HOSTLER_PROXY',
     'The proxies to configure, comma list; `none` for none.',
   ),
+  registries: registriesSetting,
+  policies: policiesSetting,
+  services: servicesSetting,
   domain: setting(
     domain(),
     '',
@@ -289,6 +294,9 @@ export const settingsSchema = z.strictObject({
   sleep: sleepSettings,
   deploy: deploySettings,
   direct: directSettings,
+  announce: announceSettings,
+  etcd: etcdSettings,
+  skydns: skydnsSettings,
   private: group({
     listen: setting(
       listen(),

@@ -126,6 +126,28 @@ const GAUGES: readonly StateMetric[] = [
       proxies.map(({ name, error, settled }) => [{ proxy: name }, Number(error === undefined && settled)]),
   },
   {
+    name: 'hostler_registry_in_step',
+    help: '1 when what runs is announced in the registry.',
+    labels: ['registry'],
+    samples: ({ registries = [] }) =>
+      registries.map(({ name, error, syncedAt }) => [
+        { registry: name },
+        Number(error === undefined && syncedAt !== undefined),
+      ]),
+  },
+  {
+    name: 'hostler_registry_entries',
+    help: 'What is announced in the registry.',
+    labels: ['registry'],
+    samples: ({ registries = [] }) => registries.map(({ name, entries }) => [{ registry: name }, entries]),
+  },
+  {
+    name: 'hostler_registry_troubles',
+    help: 'What could not be announced as its container asks.',
+    labels: ['registry'],
+    samples: ({ registries = [] }) => registries.map(({ name, troubles }) => [{ registry: name }, troubles.length]),
+  },
+  {
     name: 'hostler_groups',
     help: 'Stacks that can be woken, by phase.',
     labels: ['phase'],
@@ -144,6 +166,17 @@ const GAUGES: readonly StateMetric[] = [
 ]
 
 const COUNTERS: readonly StateMetric[] = [
+  {
+    name: 'hostler_registry_changes_total',
+    help: 'Entries written to a registry and taken back, and syncs that failed.',
+    labels: ['registry', 'what'],
+    samples: ({ registries = [] }) =>
+      registries.flatMap(({ name: registry, writes, removals, failures }) => [
+        [{ registry, what: 'written' }, writes] as const,
+        [{ registry, what: 'removed' }, removals] as const,
+        [{ registry, what: 'failed' }, failures] as const,
+      ]),
+  },
   {
     name: 'hostler_reaper_decisions_total',
     help: 'What was decided about idle stacks, by what, why and outcome.',

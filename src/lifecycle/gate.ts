@@ -164,6 +164,7 @@ export function createGate({ read, rules, readiness, probe, changed, clock, log 
     withhold: (keys) => reveal(keys, (key) => !withheld.has(key) && withheld.add(key) !== undefined),
     release: (keys) => reveal(keys, (key) => withheld.delete(key)),
     isWithheld: (key) => withheld.has(key),
+    withheld: () => withheld,
     stop() {
       for (const { probing } of known.values()) probing?.end.abort()
     },

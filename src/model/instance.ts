@@ -21,6 +21,10 @@ export interface Instance {
   readonly createdAt: number
   /** Addresses that the proxy can reach directly, sorted by network name; empty when only published ports lead there. */
   readonly networks: readonly NetworkAddress[]
+  /** What the source groups stacks by, where it does: a Rancher environment. */
+  readonly environment?: string
+  /** The engine's whole answer about it, kept only where somebody asked for it. It holds secrets: never stored, never shown. */
+  readonly inspect?: Readonly<Record<string, unknown>>
   /** TCP ports that the container exposes or publishes, ascending by container port. */
   readonly ports: readonly ExposedPort[]
 }

@@ -27,7 +27,7 @@ export function createFactCache({ dir, log }: { dir: string; log: Logger }): Fac
       saved.set(source, instances)
       const path = fileOf(source)
       try {
-        await writeAtomically(path, JSON.stringify({ format: FORMAT, source, at, instances }))
+        await writeAtomically(path, JSON.stringify({ format: FORMAT, source, at, instances }, withoutInspect))
         complained = false
       } catch (err) {
         if (!complained)
@@ -46,6 +46,9 @@ export function createFactCache({ dir, log }: { dir: string; log: Logger }): Fac
     },
   }
 }
+
+/** An engine's whole answer holds the secrets of its containers. */
+const withoutInspect = (key: string, value: unknown): unknown => (key === 'inspect' ? undefined : value)
 
 interface Stored {
   readonly format: number

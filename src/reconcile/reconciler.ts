@@ -21,6 +21,8 @@ export interface Reconciler {
   plan(): Plan | undefined
   /** What the newest plan is made of; undefined while it is too early for one. */
   instances(): readonly Instance[] | undefined
+  /** What the sources say, before `gate`; undefined while it is too early. */
+  facts(): UngatedFacts | undefined
   /** Something outside the sources changed what `gate` says: a new plan is made. */
   reconsider(): void
   /** Resolves when every proxy has taken a plan that was made after this call. @throws when the signal fires first */
@@ -28,6 +30,14 @@ export interface Reconciler {
   /** Calls back after everything that may lead to a new plan. @returns what ends it */
   onChange(listener: () => void): () => void
   sources(): SourceState[]
+}
+
+export interface UngatedFacts {
+  readonly instances: readonly Instance[]
+  /** Every source has told something, in this run or an earlier one. */
+  readonly isWhole: boolean
+  /** Keys of those whose traffic the gate takes away. */
+  readonly draining: ReadonlySet<string>
 }
 
 export interface ReconcilerInputs {
@@ -48,6 +58,8 @@ export interface FactGate {
    * @param sources those that have told something, in this run or an earlier one, if only that there is nothing
    */
   pass(instances: readonly Instance[], sources: readonly string[]): readonly Instance[]
+  /** Keys of those that it has withheld, for their traffic is being taken away. */
+  withheld?(): ReadonlySet<string>
   /**
    * Of facts that will be told otherwise within milliseconds: resolves when they need not be waited with any longer.
    * Undefined: at once.
@@ -171,6 +183,11 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
     },
     plan: newest,
     instances: gated,
+    facts() {
+      const instances = facts.all()
+      const draining = new Set(inputs.gate?.withheld?.())
+      return instances && { instances, isWhole: facts.told().length === sources.length, draining }
+    },
     reconsider: () => replan(clock.elapsed()),
     async inForce(signal) {
       await Promise.all(lanes.map((lane) => lane.inForce(signal)))

@@ -14,6 +14,8 @@ export interface State {
   readonly problems: readonly string[]
   readonly sources: readonly SourceState[]
   readonly proxies: readonly ProxyState[]
+  /** Where what runs is announced; absent where nowhere. */
+  readonly registries?: readonly RegistryState[]
   readonly plan: Plan
   /** Sleep and wake; absent where this process has no part in it. */
   readonly lifecycle?: LifecycleState
@@ -26,6 +28,21 @@ export interface SourceState {
   readonly updatedAt?: number
   /** Why it cannot be read now; its last good facts stay in force meanwhile. */
   readonly error?: string
+}
+
+export interface RegistryState {
+  readonly name: string
+  /** What is announced there now. */
+  readonly entries: number
+  /** When it was last in step; undefined before the first time. Milliseconds since the epoch. */
+  readonly syncedAt?: number
+  /** Why it is not in step; what was announced before stays. */
+  readonly error?: string
+  /** What of single containers could not be announced as it should, one line each. */
+  readonly troubles: readonly string[]
+  readonly writes: number
+  readonly removals: number
+  readonly failures: number
 }
 
 export interface ProxyState {

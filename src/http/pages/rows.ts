@@ -2,7 +2,7 @@ import type { Backend, Rejection, Route } from '../../model/plan.js'
 import { type AppliedChange, subjectOf } from '../../reconcile/changes.js'
 import type { GroupSummary } from '../../reconcile/lifecycle-state.js'
 import { lastWake, outlook } from '../../reconcile/lifecycle-words.js'
-import type { ProxyState, SourceState, State } from '../../reconcile/state.js'
+import type { ProxyState, RegistryState, SourceState, State } from '../../reconcile/state.js'
 import { type Content, html, type Markup } from './html.js'
 
 /** One backend: the routes that lead to it, its name, and who answers or waits; or which proxies refuse it. */
@@ -91,6 +91,20 @@ export const sourceRow = (
 ${error === undefined ? undefined : html`<div class="bad">${error}</div><small>Its last good facts stay in force.</small>`}</div>
 </li>
 `
+
+export const registryRow = (
+  { name, entries, syncedAt, error, troubles }: RegistryState,
+  ago: (at: number) => string,
+): Markup => html`<li class="pair">
+<div><span class="dot ${tone(error, syncedAt !== undefined)}"></span>${name}</div>
+<div>${entries} announced, ${syncedAt === undefined ? 'not in step yet' : `in step ${ago(syncedAt)}`}
+${error === undefined ? undefined : html`<div class="bad">${error}</div><small>What was announced before stays.</small>`}
+${troubles.slice(0, MAX_TROUBLES).map((trouble) => html`<div class="wait">${trouble}</div>`)}</div>
+</li>
+`
+
+/** More lines than anyone reads; /api/state has them all. */
+const MAX_TROUBLES = 100
 
 /** Bad with an error, waiting until it is there, and good then. */
 function tone(error: string | undefined, isThere: boolean): string {

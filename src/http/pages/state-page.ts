@@ -2,7 +2,7 @@ import { ago, span } from '../../lib/ago.js'
 import { refusers } from '../../reconcile/refusers.js'
 import type { State } from '../../reconcile/state.js'
 import { type Content, html, Markup } from './html.js'
-import { backendRow, changeRow, groupRow, proxyRow, rejectionRow, sourceRow } from './rows.js'
+import { backendRow, changeRow, groupRow, proxyRow, registryRow, rejectionRow, sourceRow } from './rows.js'
 import { STYLE } from './style.js'
 
 export { PAGE_POLICY } from './style.js'
@@ -28,7 +28,7 @@ export function statePage(state: State, now: number): string {
 <style>${new Markup(STYLE)}</style>
 </head>
 <body>
-${[headline(state, now), problems(state), rejections(state), backends(state), sleep(state, now), proxies(state, now), changes(state, now), sources(state, now)]}
+${[headline(state, now), problems(state), rejections(state), backends(state), sleep(state, now), proxies(state, now), changes(state, now), sources(state, now), registries(state, now)]}
 <footer>
 <span>${new Date(now).toISOString().replace('T', ' ').slice(0, 19)} UTC, renewed every ${REFRESH_SECONDS} s</span>
 <a href="/api/state">State as JSON</a><a href="/api/plan">What comes next as JSON</a><a href="/metrics">Metrics</a><a href="/readyz">Readiness</a>
@@ -82,6 +82,9 @@ const changes = (state: State, now: number): Content =>
 
 const sources = (state: State, now: number): Content =>
   section('Sources', state.sources, (source) => sourceRow(source, (at) => ago(at, now)))
+
+const registries = ({ registries = [] }: State, now: number): Content =>
+  section('Registries', registries, (registry) => registryRow(registry, (at) => ago(at, now)))
 
 function section<T>(title: string, items: readonly T[], row: (item: T) => Markup): Content {
   if (items.length === 0) return undefined
