@@ -3,11 +3,11 @@
 // Each is unpacked with the C library, the loader and the libraries that it was built for into one folder below the user's
 // cache folder, is kept there, and is started through that loader. Nothing is installed. What cannot be had is named.
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createPrivateApt } from './apt-suites.mjs'
+import { cacheFolder, keep, makeIn, reasonOf, toStderr } from './kept-programs.mjs'
 
 const run = promisify(execFile)
 
@@ -31,9 +31,6 @@ export async function ensureExtraHaproxys() {
   const found = await Promise.all(EXTRA_VERSIONS.map((version) => extraHaproxy(version)))
   return { bins: found.filter(Boolean), missing: EXTRA_VERSIONS.filter((_, i) => found[i] === undefined) }
 }
-
-const toStderr = (line) => process.stderr.write(`${line}\n`)
-const cacheFolder = () => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'hostler')
 
 /** The program of one version; undefined when it is not to be had. `etc` is where apt's sources are. */
 export async function extraHaproxy(version, options = {}) {
@@ -61,27 +58,6 @@ async function works(folder, version, signal) {
   } catch {
     return false
   }
-}
-
-const BUILDING = '.building-'
-const ABANDONED_MS = 3_600_000
-
-/** Gives `use` a folder beside those that are kept, so that what is made there can be renamed. */
-async function makeIn(cache, use) {
-  mkdirSync(cache, { recursive: true })
-  for (const name of readdirSync(cache).filter((name) => name.startsWith(BUILDING))) removeAbandoned(join(cache, name))
-  const building = mkdtempSync(join(cache, BUILDING))
-  try {
-    await use(building)
-  } finally {
-    rmSync(building, { recursive: true, force: true })
-  }
-}
-
-/** What a run that was killed has left; of two runs that see it one is second. */
-function removeAbandoned(path) {
-  const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {}
-  if (mtimeMs !== undefined && Date.now() - mtimeMs > ABANDONED_MS) rmSync(path, { recursive: true, force: true })
 }
 
 async function make(building, folder, { version, etc, signal }) {
@@ -115,18 +91,6 @@ async function download(building, { version, etc, signal }) {
   throw last
 }
 
-/** Whoever is first is kept, unless what is there does not work. */
-async function keep(made, folder, worksThere) {
-  try {
-    renameSync(made, folder)
-  } catch (error) {
-    if (await worksThere()) return
-    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
-    rmSync(folder, { recursive: true, force: true })
-    renameSync(made, folder)
-  }
-}
-
 /**
  * Starts HAProxy with its own loader and libraries. A master that loads its configuration anew executes its own first word,
  * which therefore has to be this script.
@@ -148,6 +112,3 @@ function loaderBelow(root) {
   }
   throw new Error('its C library has no loader that is known here')
 }
-
-/** The last that a program said, or what went wrong before it could. */
-const reasonOf = ({ stderr, message }) => (stderr || message).trim().split('\n').at(-1)

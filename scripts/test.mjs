@@ -2,11 +2,14 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { build } from './build.mjs'
+import { ensureConsul } from './extra-consul.mjs'
 import { ensureExtraHaproxys } from './extra-haproxys.mjs'
 import { ensureServers, SERVERS } from './servers.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const missing = ensureServers(Object.keys(SERVERS))
+const consul = await ensureConsul()
+if (consul === undefined) missing.push('consul')
 if (missing.length > 0 && process.env.CI === 'true') {
   process.stderr.write(`With CI=true every server must be there; missing: ${missing.join(', ')}\n`)
   process.exit(3)
@@ -32,5 +35,5 @@ process.exit(status ?? 1)
 function testEnvironment() {
   const bins = [process.env.HAPROXY_BINS, ...extras.bins].filter(Boolean).join(':')
   const lacking = { MISSING_SERVERS: missing.join(','), MISSING_HAPROXYS: extras.missing.join(',') }
-  return { ...process.env, HAPROXY_BINS: bins, ...lacking }
+  return { ...process.env, HAPROXY_BINS: bins, CONSUL_BIN: consul ?? '', ...lacking }
 }
