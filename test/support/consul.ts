@@ -37,20 +37,23 @@ export interface TestTls {
   readonly ca: string
   readonly cert: string
   readonly key: string
+  /** A client's certificate of the same CA that is over. */
+  readonly expired: CertificatePair
 }
 
-interface ServerPem {
+interface CertificatePair {
   readonly cert: string
   readonly key: string
 }
 
-type Pems = TestTls & { readonly server: ServerPem }
+type Pems = TestTls & { readonly server: CertificatePair }
 
-const NO_TLS: Pems = { ca: '', cert: '', key: '', server: { cert: '', key: '' } }
+const NONE: CertificatePair = { cert: '', key: '' }
+const NO_TLS: Pems = { ca: '', ...NONE, expired: NONE, server: NONE }
 
 export interface ConsulOptions {
-  /** Speaks TLS, and to nobody without a certificate of its CA. */
-  readonly tls?: boolean
+  /** Speaks TLS, and to nobody without a certificate of its CA; `expired`: with a certificate that is over. */
+  readonly tls?: boolean | 'expired'
   /** Denies what no token allows. */
   readonly acl?: boolean
   /** Name of the node, for several in one test. */
@@ -58,6 +61,8 @@ export interface ConsulOptions {
   /** Further settings of the agent. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly port?: number
+  /** Waits for others who never come, so that there is no leader. */
+  readonly leaderless?: boolean
 }
 
 const kept = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'hostler', `consul-1.8.7-${process.arch}`)
@@ -70,14 +75,21 @@ export async function startConsul(options: ConsulOptions = {}): Promise<TestCons
   const port = options.port ?? (await freePort())
   const node = options.node ?? 'node-1'
   const token = options.acl ? randomUUID() : ''
-  const { server, ...tls } = options.tls ? makeTls(folder) : NO_TLS
+  const { server, ...tls } = options.tls ? makeTls(folder, options.tls === 'expired') : NO_TLS
   const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`
   const base = await baseConfig(node, options.tls ? { http: -1, https: port } : { http: port, https: -1 })
-  const config = { ...base, ...aclConfig(token), ...tlsConfig({ ...tls, server }), ...options.config }
+  const config = {
+    ...base,
+    ...aclConfig(token),
+    ...tlsConfig({ ...tls, server }),
+    ...(options.leaderless && { bootstrap_expect: 3 }),
+    ...options.config,
+  }
   writeFileSync(join(folder, 'agent.json'), JSON.stringify({ ...config, data_dir: join(folder, 'data') }))
 
   const { agent, call } = createCaller({ url, token, tls })
   const daemon = createDaemon(folder, async () => {
+    if (options.leaderless) return void (await call('GET', '/v1/agent/self'))
     // With its leader it knows of itself; before that, what it is told would be thrown away.
     const services = await call<object>('GET', `/v1/catalog/node/${node}`)
     if (!JSON.stringify(services).includes('"consul"')) throw new Error('it does not know itself yet')
@@ -139,26 +151,50 @@ const aclConfig = (token: string) =>
       }
 
 /** Without verifying who calls (`verify_incoming`), a client certificate would prove nothing. */
-function tlsConfig({ ca, server }: TestTls & { server: ServerPem }) {
+function tlsConfig({ ca, server }: Pems) {
   if (ca === '') return {}
   return { ca_file: ca, cert_file: server.cert, key_file: server.key, verify_incoming: true }
 }
 
 /** A CA, a server's certificate (for `localhost` and 127.0.0.1) and a client's. */
-function makeTls(folder: string): Pems {
+function makeTls(folder: string, isOver: boolean): Pems {
   const dir = join(folder, 'tls')
   mkdirSync(dir)
   const tls = (...args: string[]) => execFileSync(consulProgram, ['tls', ...args], { cwd: dir, stdio: 'ignore' })
   tls('ca', 'create')
   tls('cert', 'create', '-server')
   tls('cert', 'create', '-client')
+  tls('cert', 'create', '-client')
+  age(dir, 'dc1-client-consul-1')
+  if (isOver) age(dir, 'dc1-server-consul-0')
   const pair = (name: string) => ({ cert: join(dir, `${name}.pem`), key: join(dir, `${name}-key.pem`) })
-  return { ca: join(dir, 'consul-agent-ca.pem'), ...pair('dc1-client-consul-0'), server: pair('dc1-server-consul-0') }
+  return {
+    ca: join(dir, 'consul-agent-ca.pem'),
+    ...pair('dc1-client-consul-0'),
+    expired: pair('dc1-client-consul-1'),
+    server: pair('dc1-server-consul-0'),
+  }
+}
+
+/** Puts a certificate of the same key and CA in its place that is over. Consul makes none. */
+function age(dir: string, name: string): void {
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' })
+  writeFileSync(join(dir, 'ext'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n')
+  openssl('req', '-new', '-key', `${name}-key.pem`, '-subj', `/CN=${name}`, '-out', 'request.pem')
+  const ca = ['-CA', 'consul-agent-ca.pem', '-CAkey', 'consul-agent-ca-key.pem', '-CAcreateserial']
+  openssl('x509', '-req', '-in', 'request.pem', ...ca, '-days', '-1', '-extfile', 'ext', '-out', `${name}.pem`)
 }
 
 function createCaller({ url, token, tls }: Pick<TestConsul, 'url' | 'token' | 'tls'>) {
   const connect =
-    tls.ca === '' ? {} : { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) }
+    tls.ca === ''
+      ? {}
+      : {
+          ca: readFileSync(tls.ca),
+          cert: readFileSync(tls.cert),
+          key: readFileSync(tls.key),
+          rejectUnauthorized: false,
+        }
   const agent = new Agent({ connect })
   async function call<T>(method: 'GET' | 'PUT', path: string, body?: unknown): Promise<T> {
     const answer = await agent.request({
