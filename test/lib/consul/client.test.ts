@@ -63,16 +63,16 @@ describeWith(['consul'], 'a Consul without TLS and tokens', () => {
 
   test('a blocking query answers when something has changed, and not before', async () => {
     const client = open(accessTo(consul))
-    const { index = 0 } = await client.get('/catalog/node-services/node-1', signal)
+    const { index = 0 } = await client.get('/catalog/service/web', signal)
     let answered = false
-    const waiting = client.wait('/catalog/node-services/node-1', { index, waitMs: 60_000 }, signal).finally(() => {
+    const waiting = client.wait('/catalog/service/web', { index, waitMs: 60_000 }, signal).finally(() => {
       answered = true
     })
     await client.get('/status/leader', signal)
     expect(answered).toBe(false)
     await client.put('/agent/service/register', { ID: 'a', Name: 'web', Port: 80 }, signal)
     const answer = await waiting
-    expect(JSON.stringify(answer.value)).toContain('"web"')
+    expect(answer.value).toMatchObject([{ ServiceID: 'a' }])
     expect(answer.index).toBeGreaterThan(index)
   })
 
@@ -204,7 +204,7 @@ describeWith(['consul'], 'a Consul that asks for tokens', () => {
   test('tells when a token may not do that', async () => {
     const token = await consul.createToken('node_prefix "" { policy = "read" }')
     const writing = open({ ...accessTo(consul), token }).put('/agent/service/register', { Name: 'a' }, signal)
-    await expect(writing).rejects.toThrow('"Permission denied"; CONSUL_HTTP_TOKEN needs more rights')
+    await expect(writing).rejects.toThrow(/"Permission denied.*"; CONSUL_HTTP_TOKEN needs more rights/)
   })
 })
 
