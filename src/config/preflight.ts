@@ -27,7 +27,9 @@ function planningMistakes({ domain, hostTemplate, templates, sources }: Settings
     ...(domain === ''
       ? ['domain is not set; set HOSTLER_DOMAIN to the domain under which stacks get their names']
       : []),
-    ...(sources.length === 0 ? ['sources is empty; set HOSTLER_SOURCES to docker, rancher-metadata or file'] : []),
+    ...(sources.length === 0
+      ? ['sources is empty; set HOSTLER_SOURCES to docker, rancher-metadata, rancher-api or file']
+      : []),
     ...unknownPlaceholders(hostTemplate),
     ...(templates === '' ? [] : unreadable('templates', 'HOSTLER_TEMPLATES', templates, 'folder')),
   ]

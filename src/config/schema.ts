@@ -6,6 +6,7 @@ import { deploySettings } from './deploy.js'
 import { directSettings } from './direct.js'
 import { etcdSettings, skydnsSettings } from './etcd.js'
 import { publicSettings, readinessSettings, sleepSettings, wakeSettings } from './lifecycle.js'
+import { rancherSettings } from './rancher.js'
 import { group, setting } from './setting.js'
 import { bool, domain, duration, integer, list, listen, listOf, oneOf, port, text, url } from './values.js'
 
@@ -117,6 +118,7 @@ export const settingsSchema = z.strictObject({
       'Never ask the metadata service for certificates or the syslog host.',
     ),
   }),
+  rancher: rancherSettings,
   http: group({
     bind: setting(text(), '', 'HOSTLER_BIND', 'The address that the rendered frontends bind; empty for every one.'),
     port: setting(port(), 80, 'HOSTLER_HTTP_PORT', 'The HTTP port that the rendered frontends bind.'),

@@ -3,6 +3,7 @@ import { takesPart } from '../model/labels.js'
 import { createDockerSources } from './docker.js'
 import { createFileSource } from './file.js'
 import type { SourceName } from './names.js'
+import { createRancherApiSource } from './rancher-api.js'
 import { createRancherMetadataSource } from './rancher-metadata.js'
 import type { Source, SourceContext } from './source.js'
 
@@ -17,6 +18,9 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
       createRancherMetadataSource({ ...metadata, labelPrefix, pollInterval, isRelevant: relevance(settings) }, context),
     ]
   },
+  'rancher-api': (settings, context) => [
+    createRancherApiSource({ ...settings.rancher, isRelevant: relevance(settings) }, context),
+  ],
   file: ({ file }, context) => [createFileSource(file, context)],
 }
 
@@ -24,7 +28,11 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
 const relevance =
   (settings: Settings) =>
   (labels: Readonly<Record<string, string>>): boolean =>
-    takesPart(labels, settings)
+    takesPart(labels, settings) || (settings.registries.includes('consul') && isForConsul(labels))
+
+/** Predecessor 5's labels: what has one is announced, whether or not it is routed to. */
+const isForConsul = (labels: Readonly<Record<string, string>>): boolean =>
+  Object.keys(labels).some((label) => /^rancon(?:\..*)?$/.test(label))
 
 export const createSources = (settings: Settings, context: SourceContext): Source[] =>
   settings.sources.flatMap((name) => sourceFactories[name as SourceName](settings, context))

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { type ConfigInputs, type LoadedConfig, loadConfig } from '../../src/config/load.js'
 import { HostlerError } from '../../src/lib/errors.js'
+import { SOURCE_NAMES } from '../../src/sources/names.js'
 import { tempDir } from '../support/temp.js'
 
 const folder = tempDir('hostler-config-')
@@ -107,7 +108,7 @@ describe('mistakes', () => {
       expect.stringMatching(/^\/\d+\.txt: no setting is called "https\.prot"\. Did you mean https\.port\?$/),
       'environment: no setting is called "HOSTLER_SORCES". Did you mean HOSTLER_SOURCES?',
       '--set: no setting is called "log.levle". Did you mean log.level?',
-      'env HOSTLER_SOURCES: sources = "docker,a\\nb" does not know "a\\nb"; it takes docker, rancher-metadata, file',
+      `env HOSTLER_SOURCES: sources = "docker,a\\nb" does not know "a\\nb"; it takes ${SOURCE_NAMES.join(', ')}`,
       expect.stringMatching(/^\/\d+\.txt: pollInterval = "soon" is not a duration; write 500ms, 10s, 15m, 2h or 1d$/),
       'env HOSTLER_HTTP_PORT: http.port = "70000" is not a whole number from 1 to 65535',
     ])

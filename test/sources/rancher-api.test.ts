@@ -1,0 +1,316 @@
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { messageOf } from '../../src/lib/errors.js'
+import { silentLogger } from '../../src/lib/logger.js'
+import type { Instance } from '../../src/model/instance.js'
+import { createRancherApiSource, type RancherApiSettings } from '../../src/sources/rancher-api.js'
+import { type ApiVersion, type RancherApi, type ServiceFacts, startRancherApi } from '../support/rancher-api.js'
+import { until } from '../support/wait.js'
+import { describeSourceContract } from './contract.js'
+
+const PORT = { 'hostler.port': '80' }
+const isRelevant = (labels: Readonly<Record<string, string>>) =>
+  Object.keys(labels).some((one) => one.startsWith('hostler.'))
+
+const sourceOf = (api: RancherApi, settings: Partial<RancherApiSettings> = {}, version?: ApiVersion) =>
+  createRancherApiSource(
+    {
+      ...{ url: api.url(version), accessKey: api.accessKey, secretKey: api.secretKey, project: '' },
+      ...{ pollInterval: 60, isRelevant, timeoutMs: 5000 },
+      ...settings,
+    },
+    { log: silentLogger() },
+  )
+
+const signal = new AbortController().signal
+
+const started: RancherApi[] = []
+afterEach(async () => {
+  for (const api of started.splice(0)) await api.close()
+})
+
+async function start(...facts: ServiceFacts[]) {
+  const api = await startRancherApi()
+  started.push(api)
+  for (const one of facts) api.add({ labels: PORT, ...one })
+  return api
+}
+
+const listOf = async (api: RancherApi, settings: Partial<RancherApiSettings> = {}, version?: ApiVersion) =>
+  sourceOf(api, settings, version).list(signal)
+
+const one = async (facts: Partial<ServiceFacts>) => {
+  const instances = await listOf(await start({ name: 'web', ...facts }))
+  expect(instances).toHaveLength(1)
+  return instances[0] as Instance
+}
+
+const harness = (version: ApiVersion) => async () => {
+  const api = await startRancherApi()
+  return {
+    source: sourceOf(api, {}, version),
+    put: async (names: string[]) => api.put(names.map((name) => ({ name, labels: PORT }))),
+    breakOff: async () => api.fault('down'),
+    mend: async () => api.fault(undefined),
+    close: () => api.close(),
+  }
+}
+
+describeSourceContract('rancher-api, v2-beta', harness('v2-beta'))
+describeSourceContract('rancher-api, v1', harness('v1'))
+
+describe('a service of the API', () => {
+  test.each(['v2-beta', 'v1'] as const)(
+    'is read from %s, and those without a label of ours are left out',
+    async (version) => {
+      const api = await start({ name: 'web', stack: 'shop', createdTS: 1_500_000_000_000 })
+      api.add({ name: 'other' })
+      api.add({ name: 'bare', launchConfig: null as never })
+      const [service] = [...api.world.services.values()]
+      expect(await listOf(api, {}, version)).toEqual([
+        {
+          id: service?.id,
+          source: 'rancher-api',
+          name: 'web',
+          stack: 'shop',
+          service: 'web',
+          labels: PORT,
+          state: 'running',
+          health: 'none',
+          createdAt: 1_500_000_000_000,
+          networks: [],
+          environment: 'Default',
+          ports: [{ port: 80, published: { address: '10.0.0.7', port: 8080 } }],
+        },
+      ])
+    },
+  )
+
+  test('is one instance for each address, the first with the id of the service', async () => {
+    const api = await start({
+      name: 'web',
+      launchConfig: { labels: PORT, ports: ['8080:80/tcp', '8443:443'] },
+      publicEndpoints: [
+        { ipAddress: '10.0.0.9', port: 8443 },
+        { ipAddress: '10.0.0.8', port: 8080 },
+        { ipAddress: '10.0.0.9', port: 8080 },
+      ],
+    })
+    const [service] = [...api.world.services.keys()]
+    expect(await listOf(api)).toMatchObject([
+      {
+        ...{ id: service, name: 'web' },
+        ports: [{ port: 80, published: { address: '10.0.0.8', port: 8080 } }, { port: 443 }],
+      },
+      {
+        ...{ id: `${service}@10.0.0.9`, name: 'web@10.0.0.9' },
+        ports: [
+          { port: 80, published: { address: '10.0.0.9', port: 8080 } },
+          { port: 443, published: { address: '10.0.0.9', port: 8443 } },
+        ],
+      },
+    ])
+  })
+
+  test('is one instance for each container where ports of one address were given by chance', async () => {
+    const api = await start({
+      name: 'web',
+      launchConfig: { labels: PORT, ports: ['80/tcp'] },
+      publicEndpoints: [
+        { ipAddress: '10.0.0.8', port: 49_154, instanceId: '1i2' },
+        { ipAddress: '10.0.0.8', port: 49_153, instanceId: '1i1' },
+      ],
+    })
+    const [service] = [...api.world.services.keys()]
+    expect((await listOf(api)).map(({ id, ports }) => [id, ports])).toEqual([
+      [service, [{ port: 80, published: { address: '10.0.0.8', port: 49_153 } }]],
+      [`${service}@10.0.0.8:49154`, [{ port: 80, published: { address: '10.0.0.8', port: 49_154 } }]],
+    ])
+  })
+
+  test.each([
+    ['a port of its own', ['1.2.3.4:8080:80'], 8080, 80],
+    ['the only one without', ['443:443', '80'], 49_000, 80],
+    ['one of several without: nobody can tell which', ['80', '81/tcp'], 49_000, 49_000],
+    ['none that is known', [], 49_000, 49_000],
+  ])('publishes %s', async (_, ports, outer, inner) => {
+    const endpoints = [{ ipAddress: '10.0.0.7', port: outer }]
+    const { ports: found } = await one({ launchConfig: { labels: PORT, ports }, publicEndpoints: endpoints })
+    expect(found.filter(({ published }) => published)).toEqual([
+      { port: inner, published: { address: '10.0.0.7', port: outer } },
+    ])
+  })
+
+  test('without usable endpoints is one instance, which tells the ports that it would have', async () => {
+    const launchConfig = { labels: PORT, ports: ['8080:80', '53:53/udp', 'x'], expose: ['9000'] }
+    const publicEndpoints = [
+      ...[
+        { ipAddress: 'evil host', port: 8080 },
+        { ipAddress: '10.0.0.7', port: 0 },
+      ],
+      ...[
+        { ipAddress: '10.0.0.7', port: 53 },
+        { ipAddress: '', port: 8080 },
+      ],
+    ]
+    expect((await one({ launchConfig, publicEndpoints })).ports).toEqual([{ port: 80 }, { port: 9000 }])
+    expect((await one({ launchConfig, publicEndpoints: null })).ports).toEqual([{ port: 80 }, { port: 9000 }])
+  })
+
+  test.each([
+    ['active', 'healthy', 'running', 'none'],
+    ['active', null, 'running', 'none'],
+    ['upgraded', 'healthy', 'running', 'none'],
+    ['updating-active', 'degraded', 'running', 'none'],
+    ['active', 'unhealthy', 'running', 'unhealthy'],
+    ['active', 'initializing', 'running', 'starting'],
+    ['active', 'started-once', 'stopped', 'none'],
+    ['activating', 'initializing', 'restarting', 'none'],
+    ['restarting', 'healthy', 'restarting', 'none'],
+    ['deactivating', 'healthy', 'stopping', 'none'],
+    ['removing', 'healthy', 'stopping', 'none'],
+    ['inactive', 'unhealthy', 'stopped', 'none'],
+    ['registering', 'unhealthy', 'stopped', 'none'],
+    ['updating-inactive', 'unhealthy', 'stopped', 'none'],
+    ['whatever', 'whatever', 'stopped', 'none'],
+  ] as const)('in state %s, %s is %s and %s', async (state, healthState, ourState, ourHealth) => {
+    expect(await one({ state, healthState })).toMatchObject({ state: ourState, health: ourHealth })
+  })
+
+  test.each([
+    ['active', 'healthy', 'healthy'],
+    ['active', 'updating-healthy', 'healthy'],
+    ['active', 'degraded', 'healthy'],
+    ['active', 'reinitializing', 'starting'],
+    ['active', 'updating-unhealthy', 'unhealthy'],
+  ] as const)('with a health check of its own, in state %s and %s, is %s', async (state, healthState, health) => {
+    const launchConfig = { labels: PORT, healthCheck: { port: 80 } }
+    expect((await one({ state, healthState, launchConfig })).health).toBe(health)
+  })
+
+  test('is called by its name alone when it is the oldest of that name, in whatever stack', async () => {
+    const api = await start(
+      { name: 'web', stack: 'b', createdTS: 2000 },
+      { name: 'web', stack: 'a', createdTS: 3000 },
+      { name: 'web', stack: 'c', createdTS: 1000 },
+      { name: 'web', stack: 'a', project: 'Other', createdTS: 4000 },
+    )
+    const names = (await listOf(api)).map(({ name, environment }) => `${name} of ${environment}`)
+    expect(names.sort()).toEqual(['web of Default', 'web.a of Default', 'web.a.Other of Other', 'web.b of Default'])
+  })
+
+  test('arrives with its label values untouched, whatever they hold', async () => {
+    const labels = { 'hostler.host': 'a\nb "c" {{d}} %e ü', 'hostler.port': 80, yes: true, none: null }
+    expect((await one({ labels })).labels).toEqual({ ...labels, 'hostler.port': '80', yes: 'true', none: '' })
+  })
+
+  test('that is removed is not told of', async () => {
+    expect(await listOf(await start({ name: 'web', state: 'purged' }))).toEqual([])
+  })
+})
+
+describe('which projects count', () => {
+  const both = () => start({ name: 'a' }, { name: 'b', project: 'Other' })
+  const namesIn = async (api: RancherApi, settings: Partial<RancherApiSettings>) =>
+    (await listOf(api, settings)).map(({ name }) => name).join(' ')
+
+  test('every one that the key sees, one by name, one by id, one by the URL', async () => {
+    const api = await both()
+    const other = api.world.project('Other').id
+    expect(await namesIn(api, {})).toBe('a b')
+    expect(await namesIn(api, { project: 'Other' })).toBe('b')
+    expect(await namesIn(api, { project: other })).toBe('b')
+    expect(await namesIn(api, { url: `${api.url()}/projects/${other}` })).toBe('b')
+    expect(await namesIn(api, { url: `${api.url('v1')}/projects/${other}/schemas` })).toBe('b')
+  })
+
+  test('one that is not there is named, with those that are', async () => {
+    const api = await both()
+    const failure = listOf(api, { project: 'Prod' }).catch(messageOf)
+    expect(await failure).toMatch(
+      /no project "Prod" at .*; it sees Default \(1a\d+\), Other \(1a\d+\)\. Set RANCHER_PROJECT/,
+    )
+    const missing = listOf(api, { url: `${api.url()}/projects/1a9` }).catch(messageOf)
+    expect(await missing).toMatch(/projects\/1a9 is not there/)
+  })
+})
+
+describe('what is asked of Rancher', () => {
+  test('names of projects and stacks are asked for once, and again when a stack is new', async () => {
+    const api = await start({ name: 'a', stack: 'one' })
+    const source = sourceOf(api)
+    await source.list(signal)
+    await source.list(signal)
+    const asked = (word: RegExp) => api.requests.filter((request) => word.test(request)).length
+    expect([asked(/projects\?/), asked(/stacks/), asked(/services/)]).toEqual([1, 1, 2])
+    api.add({ name: 'b', stack: 'two', labels: PORT })
+    expect((await source.list(signal)).map(({ stack }) => stack)).toEqual(['one', 'two'])
+    expect([asked(/projects\?/), asked(/stacks/)]).toEqual([1, 2])
+  })
+
+  test('every page, however short Rancher makes them', async () => {
+    const api = await start(...Array.from({ length: 7 }, (_, index) => ({ name: `web-${index}` })))
+    api.pageLimit = 3
+    expect(await listOf(api)).toHaveLength(7)
+    expect(api.requests.filter((request) => request.includes('services?'))).toHaveLength(3)
+    expect(api.requests.every((request) => request.includes('limit=1000'))).toBe(true)
+  })
+
+  test('more often while a service starts, so that its end is soon told', async () => {
+    const api = await start({ name: 'web', state: 'activating', transitioning: 'yes' })
+    const { signal: forever, abort } = controlled()
+    const reports: (readonly Instance[])[] = []
+    const events = { report: (all: readonly Instance[]) => void reports.push(all), failed: () => undefined }
+    const ended = sourceOf(api, { pollInterval: 60_000 }).watch(events, forever)
+    await until('it is seen starting', () => reports.at(-1)?.[0]?.state === 'restarting')
+    for (const service of api.world.services.values()) Object.assign(service, { state: 'active', transitioning: 'no' })
+    await until('it is seen running', () => reports.at(-1)?.[0]?.state === 'running')
+    abort()
+    await ended
+  })
+})
+
+function controlled() {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort() }
+}
+
+describe('an answer that is not to be trusted', () => {
+  test.each([
+    ['an id that is none', { id: '../x' }],
+    ['endpoints that are no list', { publicEndpoints: 'none' as never }],
+    ['a state that is no text', { state: 7 as never }],
+    ['labels of labels', { labels: { 'hostler.port': { a: 1 } } }],
+    ['ports that are no list', { launchConfig: { labels: PORT, ports: '80' as never } }],
+  ])('%s: nothing is told', async (_, facts) => {
+    const api = await start({ name: 'good' }, { name: 'web', ...(facts as Partial<ServiceFacts>) })
+    expect(await listOf(api).catch(messageOf)).toMatch(/Rancher tells of a service "web" in a way not understood/)
+  })
+
+  test('what nobody asked for may be anything', async () => {
+    const api = await start(
+      { name: 'good' },
+      { name: 'web', labels: {}, publicEndpoints: 'none' as never, state: 7 as never },
+    )
+    expect((await listOf(api)).map(({ name }) => name)).toEqual(['good'])
+  })
+
+  test('a watch tells it once, and goes on when it is over', async () => {
+    const api = await start({ name: 'web' })
+    const { signal: forever, abort } = controlled()
+    const [reports, failures]: [(readonly Instance[])[], unknown[]] = [[], []]
+    const events = {
+      report: (all: readonly Instance[]) => void reports.push(all),
+      failed: (e: unknown) => void failures.push(e),
+    }
+    api.fault('500')
+    const ended = sourceOf(api).watch(events, forever)
+    await until('it is told, and tried again', () => failures.length === 1 && api.requests.length > 2)
+    api.fault(undefined)
+    await until('it reports', () => reports.length === 1)
+    expect(failures.map(messageOf)).toEqual([
+      expect.stringMatching(/GET http:.*\/projects\?limit=1000 answered 500; is Rancher/),
+    ])
+    abort()
+    await ended
+  })
+})
