@@ -5,12 +5,14 @@ import { loadConfig } from '../src/config/load.js'
 import { silentLogger } from '../src/lib/logger.js'
 import { proxyFactories } from '../src/proxies/index.js'
 import { PROXY_NAMES } from '../src/proxies/names.js'
+import { registryFactories } from '../src/registries/index.js'
+import { REGISTRY_NAMES } from '../src/registries/names.js'
 import { createRuntimes, runtimeFactories, runtimeNames } from '../src/runtimes/index.js'
 import { createSources, sourceFactories } from '../src/sources/index.js'
 import { SOURCE_NAMES } from '../src/sources/names.js'
 
 /** Files of a seam's folder that are no plugin. */
-const SHARED = ['index', 'names', 'source', 'proxy', 'runtime', 'public-address']
+const SHARED = ['index', 'names', 'source', 'proxy', 'runtime', 'registry', 'public-address']
 
 const pluginsIn = (folder: string): string[] => {
   const names = readdirSync(fileURLToPath(new URL(`../src/${folder}`, import.meta.url)))
@@ -25,6 +27,10 @@ describe('every plugin in the folder is registered, and nothing else is', () => 
   test('proxies', () => {
     expect(Object.keys(proxyFactories).sort()).toEqual(pluginsIn('proxies'))
     expect([...PROXY_NAMES].sort()).toEqual(pluginsIn('proxies'))
+  })
+  test('registries', () => {
+    expect(Object.keys(registryFactories).sort()).toEqual(pluginsIn('registries'))
+    expect([...REGISTRY_NAMES].sort()).toEqual(pluginsIn('registries'))
   })
   test('runtimes', () => {
     expect(Object.keys(runtimeFactories).sort()).toEqual(pluginsIn('runtimes'))

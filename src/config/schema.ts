@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { PROXY_NAMES } from '../proxies/names.js'
 import { SOURCE_NAMES } from '../sources/names.js'
 import { announceSettings, policiesSetting, registriesSetting, servicesSetting } from './announce.js'
+import { consulSettings } from './consul.js'
 import { deploySettings } from './deploy.js'
 import { directSettings } from './direct.js'
 import { etcdSettings, skydnsSettings } from './etcd.js'
@@ -298,6 +299,7 @@ export const settingsSchema = z.strictObject({
   direct: directSettings,
   announce: announceSettings,
   etcd: etcdSettings,
+  consul: consulSettings,
   skydns: skydnsSettings,
   private: group({
     listen: setting(

@@ -1,10 +1,25 @@
+import { hostname } from 'node:os'
+import { labelRulesOf } from '../config/label-rules.js'
 import type { Settings } from '../config/schema.js'
+import { createConsulRegistry } from './consul.js'
+import type { RegistryName } from './names.js'
 import type { Registry, RegistryContext } from './registry.js'
 
 export type RegistryFactory = (settings: Settings, context: RegistryContext) => Registry
 
 /** Every registry, by the name that `registries` takes. */
-export const registryFactories: Readonly<Record<string, RegistryFactory>> = {}
+export const registryFactories: Readonly<Record<RegistryName, RegistryFactory>> = {
+  consul: (settings, context) =>
+    createConsulRegistry(
+      {
+        ...settings.consul,
+        announcer: settings.announce.name || hostname(),
+        hostAddress: settings.announce.address,
+        rules: labelRulesOf(settings, { wakes: [], holds: false }),
+      },
+      context,
+    ),
+}
 
 export const createRegistries = (settings: Settings, context: RegistryContext): Registry[] =>
-  settings.registries.flatMap((name) => registryFactories[name]?.(settings, context) ?? [])
+  settings.registries.map((name) => registryFactories[name as RegistryName](settings, context))

@@ -1,5 +1,6 @@
 import type { Settings } from '../config/schema.js'
 import { takesPart } from '../model/labels.js'
+import { hasRanconLabel } from '../model/rancon.js'
 import { createDockerSources } from './docker.js'
 import { createFileSource } from './file.js'
 import type { SourceName } from './names.js'
@@ -28,11 +29,7 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
 const relevance =
   (settings: Settings) =>
   (labels: Readonly<Record<string, string>>): boolean =>
-    takesPart(labels, settings) || (settings.registries.includes('consul') && isForConsul(labels))
-
-/** Predecessor 5's labels: what has one is announced, whether or not it is routed to. */
-const isForConsul = (labels: Readonly<Record<string, string>>): boolean =>
-  Object.keys(labels).some((label) => /^rancon(?:\..*)?$/.test(label))
+    takesPart(labels, settings) || (settings.registries.includes('consul') && hasRanconLabel(labels))
 
 export const createSources = (settings: Settings, context: SourceContext): Source[] =>
   settings.sources.flatMap((name) => sourceFactories[name as SourceName](settings, context))

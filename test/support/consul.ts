@@ -28,7 +28,7 @@ export interface TestConsul {
   /** Starts it again with what it knew; or, having forgotten everything. */
   resume(memory?: 'kept' | 'lost'): Promise<void>
   /** Stands still, with its connections open, until told to go on. */
-  pause(): void
+  pause(): Promise<void>
   unpause(): void
   stop(): Promise<void>
 }
@@ -118,7 +118,7 @@ export async function startConsul(options: ConsulOptions = {}): Promise<TestCons
       if (memory === 'lost') rmSync(join(folder, 'data'), { recursive: true, force: true })
       await daemon.start()
     },
-    pause: () => daemon.signal('SIGSTOP'),
+    pause: () => daemon.pause(),
     unpause: () => daemon.signal('SIGCONT'),
   }
 }
@@ -217,6 +217,10 @@ function createDaemon(folder: string, ready: () => Promise<void>) {
   const signal = (name: NodeJS.Signals) => {
     if (isRunning()) child?.kill(name)
   }
+  const pause = async () => {
+    signal('SIGSTOP')
+    await until('consul stands still', () => /\) T /.test(readFileSync(`/proc/${child?.pid}/stat`, 'utf8')))
+  }
   const end = async () => {
     if (!child || !isRunning()) return
     const exited = once(child, 'exit')
@@ -233,5 +237,5 @@ function createDaemon(folder: string, ready: () => Promise<void>) {
     closeSync(log)
     await until(`consul answers (see ${folder}/log)`, () => ready().then(() => true), 30_000)
   }
-  return { start, end, signal }
+  return { start, end, signal, pause }
 }

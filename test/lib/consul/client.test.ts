@@ -95,7 +95,7 @@ describeWith(['consul'], 'a Consul without TLS and tokens', () => {
   })
 
   test('one that stands still is given up after a while', async () => {
-    consul.pause()
+    await consul.pause()
     const told = await failure(accessTo(consul), { timeoutMs: 300 }).finally(() => consul.unpause())
     expect(told).toBe(
       `CONSUL GET ${consul.url}/v1/catalog/nodes failed; is Consul up there?: the whole answer took longer than 0.3 s`,

@@ -1,0 +1,29 @@
+import type { Instance } from '../../model/instance.js'
+
+/** Where clients reach a port of a container. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+  readonly containerPort: number
+}
+
+/** Each published port; without any, each exposed port at the container's own address. */
+export function endpointsOf(instance: Instance, hostAddress: string): Endpoint[] {
+  const published = instance.ports.flatMap(({ port }) => publishedAt(instance, port, hostAddress) ?? [])
+  if (published.length > 0) return published
+  return instance.ports.flatMap(({ port }) => ownAt(instance, port) ?? [])
+}
+
+/** Where one port of a container is reached; the port need not be among those that it says it exposes. */
+export const endpointAt = (instance: Instance, port: number, hostAddress: string): Endpoint | undefined =>
+  publishedAt(instance, port, hostAddress) ?? ownAt(instance, port)
+
+function publishedAt({ ports }: Instance, containerPort: number, hostAddress: string): Endpoint | undefined {
+  const published = ports.find(({ port }) => port === containerPort)?.published
+  return published && { host: hostAddress || published.address, port: published.port, containerPort }
+}
+
+function ownAt({ networks }: Instance, containerPort: number): Endpoint | undefined {
+  const network = networks.find(({ shared }) => shared) ?? networks[0]
+  return network && { host: network.address, port: containerPort, containerPort }
+}
