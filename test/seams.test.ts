@@ -14,6 +14,9 @@ import { SOURCE_NAMES } from '../src/sources/names.js'
 /** Files of a seam's folder that are no plugin. */
 const SHARED = ['index', 'names', 'source', 'proxy', 'runtime', 'registry', 'public-address']
 
+/** A runtime's file is called like the source of the instances that it acts on, or after the one way to do that. */
+const SOURCE_OF: Readonly<Record<string, string>> = { rancher: 'rancher-api' }
+
 const pluginsIn = (folder: string): string[] => {
   const names = readdirSync(fileURLToPath(new URL(`../src/${folder}`, import.meta.url)))
   return [...new Set(names.map((name) => name.replace(/\.ts$/, '')))].filter((name) => !SHARED.includes(name)).sort()
@@ -33,8 +36,9 @@ describe('every plugin in the folder is registered, and nothing else is', () => 
     expect([...REGISTRY_NAMES].sort()).toEqual(pluginsIn('registries'))
   })
   test('runtimes', () => {
-    expect(Object.keys(runtimeFactories).sort()).toEqual(pluginsIn('runtimes'))
-    for (const name of pluginsIn('runtimes')) expect(SOURCE_NAMES).toContain(name)
+    const sources = pluginsIn('runtimes').map((name) => SOURCE_OF[name] ?? name)
+    expect(Object.keys(runtimeFactories).sort()).toEqual(sources.sort())
+    for (const name of sources) expect(SOURCE_NAMES).toContain(name)
   })
 })
 
@@ -53,6 +57,15 @@ describe('a runtime acts on the instances of one source', () => {
     const runtimes = createRuntimes(settings, context).map(({ source }) => source)
     expect(runtimes).toEqual(names.filter((name) => name.startsWith('docker')))
     expect(runtimeNames(settings)).toEqual(runtimes)
+  })
+
+  test('services that are read from Rancher, beside containers of Docker', () => {
+    const { settings } = loadConfig({
+      env: { HOSTLER_SOURCES: 'docker,rancher-api', DOCKER_HOST: '/x.sock', RANCHER_URL: 'http://rancher:8080' },
+    })
+    const names = createSources(settings, context).map(({ name }) => name)
+    expect(createRuntimes(settings, context).map(({ source }) => source)).toEqual(names)
+    expect(runtimeNames(settings)).toEqual(names)
   })
 
   test('what only tells of instances has none', () => {

@@ -2,6 +2,7 @@ import type { Settings } from '../config/schema.js'
 import { type Clock, systemClock } from '../lib/clock.js'
 import { type Endpoint, parseEndpoint } from '../lib/docker/endpoint.js'
 import { sourceNames } from '../lib/docker/source-names.js'
+import { createKeyedTurns } from '../lib/keyed-turns.js'
 import { createActs } from './docker/acts.js'
 import { createContainer } from './docker/create.js'
 import { createEndings } from './docker/endings.js'
@@ -10,7 +11,7 @@ import { createLook } from './docker/look.js'
 import { pullImage } from './docker/pull.js'
 import { createSettling } from './docker/settle.js'
 import { DEFAULT_TIMEOUTS, type Timeouts } from './docker/timeouts.js'
-import { createTurns } from './docker/turns.js'
+
 import { watchContainers } from './docker/watch.js'
 import type { Runtime, RuntimeContext } from './runtime.js'
 
@@ -44,7 +45,7 @@ function createDockerRuntime(source: string, endpoint: Endpoint, context: Docker
   const settling = createSettling({ look, timeouts, clock })
   const acts = createActs({ engine, look, settling, timeouts })
   const endings = createEndings({ engine, look, settling, timeouts }, acts)
-  const inTurn = createTurns()
+  const inTurn = createKeyedTurns()
   return {
     source,
     create: (spec, signal) => createContainer({ engine, timeouts, log }, spec, signal),

@@ -1,5 +1,6 @@
 import type { Settings } from '../config/schema.js'
 import { createDockerRuntimes, dockerRuntimeNames } from './docker.js'
+import { createRancherRuntime, RANCHER_RUNTIME } from './rancher.js'
 import type { Runtime, RuntimeContext } from './runtime.js'
 
 export interface RuntimeFactory {
@@ -11,6 +12,10 @@ export interface RuntimeFactory {
 /** Every runtime, by the name of the kind of source (as `sources` has it) whose instances it acts on. */
 export const runtimeFactories: Readonly<Record<string, RuntimeFactory>> = {
   docker: { names: dockerRuntimeNames, create: createDockerRuntimes },
+  'rancher-api': {
+    names: () => [RANCHER_RUNTIME],
+    create: (settings, context) => [createRancherRuntime(settings, context)],
+  },
 }
 
 const factoriesOf = ({ sources }: Settings): RuntimeFactory[] =>

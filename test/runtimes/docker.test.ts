@@ -29,7 +29,7 @@ async function openHarness(
       const { NetworkSettings } = await docker.getContainer(id).inspect()
       return `http://${Object.values(NetworkSettings.Networks)[0]?.IPAddress}`
     },
-    ...{ breakOff: gate.cut, mend: gate.mend },
+    ...{ breakOff: gate.cut, mend: gate.mend, unreachable: /at unix:\/\/.* failed; see that the engine runs|cut off/ },
     close: async () => {
       await removeAll()
       await gate.close()

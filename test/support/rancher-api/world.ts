@@ -90,7 +90,8 @@ export function createWorld(): World {
   const starts = new Map<string, number>()
   /** Every transition under way, so that none outlives the double. */
   const underWay = new Set<Promise<void>>()
-  let isClosed = false
+  const closing = new AbortController()
+  const pause = (ms: number) => delay(ms, undefined, { signal: closing.signal }).catch(() => undefined)
   let number = 100_000
   const nextId = (kind: string) => `1${kind}${++number}`
 
@@ -131,7 +132,7 @@ export function createWorld(): World {
     portOf: (id) => runs.get(id)?.port,
     starts: (id) => starts.get(id) ?? 0,
     async close() {
-      isClosed = true
+      closing.abort()
       await Promise.all(underWay)
       await Promise.all([...runs.values()].map((run) => run.stop(0)))
     },
@@ -139,7 +140,9 @@ export function createWorld(): World {
 
   /** After the transition's time, unless something else has begun meanwhile. */
   function later(service: Service, state: string, work: () => void | Promise<void>): void {
-    const turn = delay(world.transitMs).then(() => (isClosed || service.state !== state ? undefined : work()))
+    const turn = pause(world.transitMs).then(() =>
+      closing.signal.aborted || service.state !== state ? undefined : work(),
+    )
     underWay.add(turn)
     turn.finally(() => underWay.delete(turn))
   }
@@ -181,14 +184,14 @@ export function createWorld(): World {
     if (runs.get(service.id) !== process) return
     runs.delete(service.id)
     service.publicEndpoints = []
-    if (service.state !== 'active' || isClosed) return
+    if (service.state !== 'active' || closing.signal.aborted) return
     if (String(service.launchConfig?.labels?.['io.rancher.container.start_once']) === 'true') {
       service.healthState = 'started-once'
       return
     }
     service.healthState = 'unhealthy'
-    const again = delay(RESTART_MS).then(async () => {
-      if (isClosed || service.state !== 'active' || runs.has(service.id)) return
+    const again = pause(RESTART_MS).then(async () => {
+      if (closing.signal.aborted || service.state !== 'active' || runs.has(service.id)) return
       await run(service)
       service.healthState = 'healthy'
     })

@@ -1,10 +1,10 @@
-import { orAborted } from '../../lib/signals.js'
+import { orAborted } from './signals.js'
 
 /**
  * Lets pieces of work of one key run one after the other. An engine takes a start while the container is being stopped
  * for "it runs already", and the container ends all the same: so a start waits for the stop.
  */
-export function createTurns() {
+export function createKeyedTurns() {
   const last = new Map<string, Promise<unknown>>()
 
   /** Rejects as soon as the signal fires, also while it waits. Work that has begun must end by that signal itself. */

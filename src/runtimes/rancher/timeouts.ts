@@ -1,0 +1,16 @@
+/** How long Rancher may take for each. */
+export const DEFAULT_TIMEOUTS = {
+  /** Its hosts pull images when a service is activated. */
+  startMs: 600_000,
+  /** Beside the time that the containers themselves may take. */
+  stopMs: 60_000,
+  removeMs: 120_000,
+  /** Until an action that the state should allow is offered. */
+  actionMs: 30_000,
+  /** Between two looks at what is under way. */
+  lookMs: 250,
+  /** Between two looks at everything, for `watch`. */
+  watchMs: 2000,
+} as const
+
+export type Timeouts = Readonly<Record<keyof typeof DEFAULT_TIMEOUTS, number>>
