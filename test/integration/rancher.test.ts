@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { RunningHostler } from '../support/hostler.js'
+import { freePort } from '../support/ports.js'
+import { RANCHER_IMAGE, type RancherApi, type Service, startRancherApi } from '../support/rancher-api.js'
+import { createRig, type Rig } from '../support/rig.js'
+import { describeWith } from '../support/servers.js'
+import { until } from '../support/wait.js'
+
+describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
+  const token = 'a-token-of-the-tests-0123456789'
+  let api: RancherApi
+  let rig: Rig
+  let hostler: RunningHostler
+  let privatePort: string
+
+  beforeAll(async () => {
+    api = await startRancherApi()
+    privatePort = `127.0.0.1:${await freePort()}`
+    rig = await createRig({
+      HOSTLER_SOURCES: 'rancher-api',
+      HOSTLER_DOMAIN: 'ci.test',
+      HOSTLER_PUBLIC_LISTEN: `127.0.0.1:${await freePort()}`,
+      HOSTLER_PRIVATE_LISTEN: privatePort,
+      HOSTLER_SLEEP_INTERVAL: '100ms',
+      HOSTLER_TOKEN: token,
+      RANCHER_URL: api.url(),
+      CATTLE_ACCESS_KEY: api.accessKey,
+      CATTLE_SECRET_KEY: api.secretKey,
+      RANCHER_POLL_INTERVAL: '100ms',
+    })
+    hostler = await rig.start()
+  }, 60_000)
+  afterAll(async () => {
+    await rig?.close()
+    await api?.close()
+  }, 30_000)
+
+  /** A service of that stack which can run, and does not. */
+  function lodge(
+    stack: string,
+    { labels = {}, ...more }: { labels?: Record<string, string>; imageUuid?: string } = {},
+  ) {
+    const config = { imageUuid: `docker:${RANCHER_IMAGE}`, ports: ['80/tcp'], ...more }
+    const wakes = { 'hostler.port': '80', 'hostler.wake': 'true', ...labels }
+    const launchConfig = { ...config, labels: wakes }
+    return api.add({ name: 'web', stack, state: 'inactive', publicEndpoints: [], launchConfig })
+  }
+  const phase = (stack: string, wanted: string) =>
+    until(
+      `${stack} is ${wanted}; hostler says:\n${hostler.log().slice(-4000)}`,
+      async () => (await hostler.state()).lifecycle?.groups.find(({ name }) => name === stack)?.phase === wanted,
+      20_000,
+    )
+  const routed = (stack: string) =>
+    until(`${stack} has a route`, async () => (await rig.ask(`${stack}.ci.test`, '/robots.txt')).status !== 404)
+  const settled = (service: Service, state: string) => until(`it is ${state}`, () => service.state === state)
+
+  test('the first request wakes one, hostler sleep puts it to sleep, and the next request wakes it again', async () => {
+    const service = lodge('shop')
+    await phase('shop', 'asleep')
+    await routed('shop')
+    expect(service.state).toBe('inactive')
+    for (const starts of [1, 2]) {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => rig.ask('shop.ci.test')))
+      expect(new Set(answers.map(({ status, body }) => `${status} ${body.includes('hello from web')}`))).toEqual(
+        new Set(['200 true']),
+      )
+      expect([service.state, api.world.starts(service.id)]).toEqual(['active', starts])
+      const slept = await rig.run(['sleep', 'shop'], { HOSTLER_PRIVATE_LISTEN: privatePort })
+      expect([slept.code, slept.stdout]).toEqual([0, expect.stringMatching(/^shop asleep/)])
+      expect([service.state, api.world.portOf(service.id)]).toEqual(['inactive', undefined])
+    }
+  }, 60_000)
+
+  test('one that nobody uses goes to sleep by itself', async () => {
+    const service = lodge('idle', { labels: { 'hostler.idle': '1s' } })
+    await phase('idle', 'asleep')
+    await routed('idle')
+    expect((await rig.ask('idle.ci.test')).status).toBe(200)
+    await settled(service, 'inactive')
+    await phase('idle', 'asleep')
+  }, 60_000)
+
+  test('one that cannot be started is told of at once, and Rancher does not go on trying', async () => {
+    const service = lodge('broken', { imageUuid: 'docker:localhost/nope:1' })
+    await phase('broken', 'asleep')
+    await routed('broken')
+    const answer = await rig.ask('broken.ci.test')
+    expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('could not be started')])
+    expect(service.state).toBe('inactive')
+    expect(hostler.log()).toMatch(/localhost\/nope:1.* failed to pull/)
+  }, 60_000)
+
+  test('what is deployed through the private port is a service, and is routed to', async () => {
+    const send = (method: string, path: string, body?: object) =>
+      fetch(`http://${privatePort}${path}`, {
+        ...{ method, headers: { token, 'content-type': 'application/json' } },
+        ...(body && { body: JSON.stringify(body) }),
+      })
+    const request = { name: 'app-r1', network: 'managed', image: RANCHER_IMAGE, labels: { 'hostler.port': '80' } }
+    const deployed = await send('POST', '/deploy', {
+      ...request,
+      labels: { ...request.labels, 'hostler.stack': 'deployed' },
+    })
+    const { id } = (await deployed.json()) as { id: string }
+    expect([deployed.status, api.world.services.get(id)?.state]).toEqual([200, 'active'])
+    await until('it answers', async () => (await rig.ask('deployed.ci.test')).body.includes('hello from app-r1'))
+    expect((await send('DELETE', '/deploy/app-r1')).status).toBe(200)
+    expect(
+      [...api.world.services.values()].filter(({ name, state }) => name === 'app-r1' && state !== 'removed'),
+    ).toEqual([])
+  }, 60_000)
+
+  test('while Rancher does not answer, its routes stay, and status says why', async () => {
+    const service = lodge('stays')
+    await phase('stays', 'asleep')
+    await routed('stays')
+    expect((await rig.ask('stays.ci.test')).status).toBe(200)
+    api.fault('503')
+    await until('it is told', async () =>
+      (await hostler.state()).sources.some(({ error = '' }) => /\/services\?limit=1000 answered 503/.test(error)),
+    )
+    expect((await rig.ask('stays.ci.test')).status).toBe(200)
+    api.fault(undefined)
+    await until('it is over', async () => (await hostler.state()).sources.every(({ error }) => error === undefined))
+    expect(service.state).toBe('active')
+    expect(hostler.log()).not.toContain(api.secretKey)
+  }, 60_000)
+})
