@@ -1,0 +1,175 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import type { Instance } from '../../../src/model/instance.js'
+import type { ConsulRegistrySettings } from '../../../src/registries/consul.js'
+import type { Registry } from '../../../src/registries/registry.js'
+import { startConsul, type TestConsul } from '../../support/consul.js'
+import { announce, checksOf, clear, consulRegistry, servicesOf, statusOf } from '../../support/consul-rig.js'
+import { instance } from '../../support/instances.js'
+import { describeWith } from '../../support/servers.js'
+import { until } from '../../support/wait.js'
+
+const LEASE_MS = 2000
+const ENTRY = 'web-10-1-0-1-8080'
+
+const web: Instance = {
+  ...instance('web'),
+  labels: { rancon: '' },
+  ports: [{ port: 80, published: { address: '10.1.0.1', port: 8080 } }],
+}
+
+/** A registry that is looked after, as the app does it. */
+interface Kept {
+  readonly registry: Registry
+  readonly disturbances: () => number
+  /** Ends it as a crash does: without a word. */
+  end(): Promise<void>
+}
+
+describeWith(['consul'], 'the lease of what is announced in Consul', () => {
+  let consul: TestConsul
+  const kept: Kept[] = []
+  beforeAll(async () => {
+    consul = await startConsul()
+  })
+  afterAll(() => consul?.stop())
+  beforeEach(() => clear(consul))
+  afterEach(async () => {
+    for (const one of kept.splice(0)) await one.end()
+  })
+
+  /** `sync` is called whenever it asks for that. */
+  function keep(instances: readonly Instance[], over: Partial<ConsulRegistrySettings> = {}): Kept {
+    const registry = consulRegistry(consul, { lease: LEASE_MS, ...over })
+    const stopping = new AbortController()
+    let disturbances = 0
+    let turn: Promise<unknown> = Promise.resolve()
+    const sync = () => {
+      turn = turn.then(async () => {
+        // As the app: again and again until it is well.
+        while (!stopping.signal.aborted) {
+          try {
+            return await announce(registry, instances, { signal: stopping.signal })
+          } catch {
+            await new Promise((resolve) => setTimeout(resolve, 100))
+          }
+        }
+        return undefined
+      })
+    }
+    const running = registry.run?.(() => {
+      disturbances++
+      sync()
+    }, stopping.signal)
+    sync()
+    const end = async () => {
+      stopping.abort()
+      await running
+      await turn
+      await registry.close?.()
+    }
+    const one = { registry, disturbances: () => disturbances, end }
+    kept.push(one)
+    return one
+  }
+
+  const entry = () => until('it is announced', async () => (await servicesOf(consul))[ENTRY])
+  const status = (wanted: string) => until(`it is ${wanted}`, async () => (await statusOf(consul, ENTRY)) === wanted)
+
+  test('is refreshed while its process lives', async () => {
+    keep([web])
+    await entry()
+    const until_ = performance.now() + 2 * LEASE_MS
+    while (performance.now() < until_) {
+      expect(await statusOf(consul, ENTRY)).toBe('passing')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  })
+
+  test('ends when its process does: within that time everything is critical, and healthy again when it comes back', async () => {
+    const first = keep([web])
+    await entry()
+    await status('passing')
+    await first.end()
+    expect(await statusOf(consul, ENTRY)).toBe('passing')
+    await until('it is critical', async () => (await statusOf(consul, ENTRY)) === 'critical', LEASE_MS + 2000)
+    keep([web])
+    await status('passing')
+  })
+
+  test('is one heartbeat, which every entry follows', async () => {
+    keep([web])
+    await entry()
+    const [follows] = await checksOf(consul, ENTRY)
+    expect(follows).toMatchObject({ CheckID: `${ENTRY}:announcer`, Type: 'alias' })
+    expect(Object.keys(await servicesOf(consul)).sort()).toEqual(['hostler-host-a-default', ENTRY])
+  })
+
+  test('does not end with a short absence of the agent', async () => {
+    keep([web])
+    await entry()
+    await consul.kill()
+    await consul.resume('kept')
+    await status('passing')
+    expect(Object.keys(await servicesOf(consul)).sort()).toEqual(['hostler-host-a-default', ENTRY])
+  })
+
+  test('begins anew when the agent has lost its state', async () => {
+    const { disturbances } = keep([web])
+    await entry()
+    expect(disturbances()).toBe(0)
+    await consul.kill()
+    await consul.resume('lost')
+    await until('it is announced again', async () => (await servicesOf(consul))[ENTRY], 5000)
+    await status('passing')
+    expect(disturbances()).toBeGreaterThan(0)
+  })
+
+  test('begins anew when somebody takes away what it rests on', async () => {
+    keep([web])
+    await entry()
+    await consul.call('PUT', '/v1/agent/service/deregister/hostler-host-a-default')
+    await until('it is there again', async () => (await servicesOf(consul))['hostler-host-a-default'])
+    await status('passing')
+  })
+
+  test('is known after a rename: what the old name left goes, once that is over', async () => {
+    const old = keep([web], { announcer: 'old-name', idSchema: '%NAME%-%ANNOUNCER%' })
+    await until('it is announced', async () => (await servicesOf(consul))['web-old-name'])
+    await old.end()
+    const renamed = keep([web], { announcer: 'new-name', idSchema: '%NAME%-%ANNOUNCER%' })
+    await until('it is announced', async () => (await servicesOf(consul))['web-new-name'])
+    await until(
+      'the old heart has stopped',
+      async () => (await statusOf(consul, 'hostler-old-name-default')) === 'critical',
+    )
+    await announce(renamed.registry, [web])
+    expect(Object.keys(await servicesOf(consul)).sort()).toEqual([
+      'hostler-new-name-default',
+      'hostler-old-name-default',
+      'web-new-name',
+    ])
+  })
+
+  test('keeps two processes that share an agent apart', async () => {
+    const schema = { idSchema: '%NAME%-%ANNOUNCER%' }
+    const [a, b] = [keep([web], schema), keep([web], { ...schema, announcer: 'host-b' })]
+    await until('both are there', async () => {
+      const ids = Object.keys(await servicesOf(consul))
+      return ids.includes('web-host-a') && ids.includes('web-host-b')
+    })
+    expect(await announce(a.registry, [web])).toMatchObject({ entries: 1, removed: 0 })
+    expect(await announce(b.registry, [])).toMatchObject({ entries: 0, removed: 1 })
+    expect(Object.keys(await servicesOf(consul))).toContain('web-host-a')
+  })
+
+  test('ends with the process that is told to take everything back', async () => {
+    const { registry, end } = keep([web])
+    await entry()
+    await end()
+    const again = consulRegistry(consul, { lease: LEASE_MS })
+    await again.withdraw?.(new AbortController().signal)
+    await again.close?.()
+    expect(registry.name).toBe('consul')
+    expect(await servicesOf(consul)).toEqual({})
+  })
+})
