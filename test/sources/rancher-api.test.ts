@@ -199,8 +199,14 @@ describe('a service of the API', () => {
   })
 
   test('arrives with its label values untouched, whatever they hold', async () => {
-    const labels = { 'hostler.host': 'a\nb "c" {{d}} %e ü', 'hostler.port': 80, yes: true, none: null }
-    expect((await one({ labels })).labels).toEqual({ ...labels, 'hostler.port': '80', yes: 'true', none: '' })
+    const labels = { 'hostler.host': 'a\nb "c" {{d}} %e ü', 'hostler.port': 80, yes: true, none: null, map: { a: [1] } }
+    expect((await one({ labels })).labels).toEqual({
+      ...labels,
+      'hostler.port': '80',
+      yes: 'true',
+      none: '',
+      map: '{"a":[1]}',
+    })
   })
 
   test('that is removed is not told of', async () => {
@@ -279,7 +285,7 @@ describe('an answer that is not to be trusted', () => {
     ['an id that is none', { id: '../x' }],
     ['endpoints that are no list', { publicEndpoints: 'none' as never }],
     ['a state that is no text', { state: 7 as never }],
-    ['labels of labels', { labels: { 'hostler.port': { a: 1 } } }],
+    ['labels that are no map', { launchConfig: { labels: 'none' as never } }],
     ['ports that are no list', { launchConfig: { labels: PORT, ports: '80' as never } }],
   ])('%s: nothing is told', async (_, facts) => {
     const api = await start({ name: 'good' }, { name: 'web', ...(facts as Partial<ServiceFacts>) })

@@ -30,7 +30,7 @@ export function baseOf({ url: text }: Pick<RancherAddress, 'url'>): RancherBase 
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol)) throw wrong(`is not a URL: ${JSON.stringify(text)}`)
   if (url.username !== '' || url.password !== '') {
-    throw wrong('holds user and password; set RANCHER_ACCESS_KEY and RANCHER_SECRET_KEY instead')
+    throw wrong('holds user and password', KEYS_APART)
   }
   const match = PATH.exec(url.pathname)
   if (!match || url.search !== '' || url.hash !== '') throw wrong(`has a path that is not Rancher's: ${url.pathname}`)
@@ -45,8 +45,10 @@ export function baseOf({ url: text }: Pick<RancherAddress, 'url'>): RancherBase 
 /** Also behind a proxy that serves it below a path of its own; `schemas` is what Rancher's own tools append. */
 const PATH = /^((?:\/(?!v\d)[\w.~-]+)*)(?:\/(v1|v2|v2-beta))?(?:\/(?:projects\/([\w-]{1,64})))?(?:\/schemas)?\/*$/
 
-const wrong = (problem: string): HostlerError =>
-  new HostlerError('CONFIG', `rancher.url ${problem}; set RANCHER_URL to http://HOST:8080/v2-beta`)
+const wrong = (problem: string, remedy = 'set RANCHER_URL to http://HOST:8080/v2-beta'): HostlerError =>
+  new HostlerError('CONFIG', `rancher.url ${problem}; ${remedy}`)
+
+const KEYS_APART = 'leave them out, and set RANCHER_ACCESS_KEY and RANCHER_SECRET_KEY'
 
 /** Fit to be part of a URL's path. */
 export const isRancherId = (text: string): boolean => /^[A-Za-z0-9_-]{1,64}$/.test(text)

@@ -11,10 +11,16 @@ const textOrNone = z
 
 const id = z.string().refine(isRancherId, 'is no id')
 
+/** Text, whatever was written: a bad label is for those to judge who read it, and costs nobody else anything. */
 const plainMap = z
-  .record(z.string(), z.union([z.string(), z.number().transform(String), z.boolean().transform(String)]).nullable())
+  .record(z.string(), z.unknown())
   .nullish()
-  .transform((map) => Object.fromEntries(Object.entries(map ?? {}).map(([key, value]) => [key, value ?? ''])))
+  .transform((map) => Object.fromEntries(Object.entries(map ?? {}).map(([key, value]) => [key, asText(value)])))
+
+const asText = (value: unknown): string => {
+  if (value === null || value === undefined) return ''
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
 
 const texts = z
   .array(z.string())

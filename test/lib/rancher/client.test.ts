@@ -46,7 +46,7 @@ describe('where Rancher is', () => {
     ['http://r/v3', /a path that is not Rancher's: \/v3/],
     ['http://r/v1/hosts', /a path that is not/],
     ['http://r/v1?a=b', /a path that is not/],
-    ['http://key:secret@r/v1', /holds user and password; set RANCHER_ACCESS_KEY/],
+    ['http://key:secret@r/v1', /holds user and password; leave them out, and set RANCHER_ACCESS_KEY/],
   ])('%s is refused', (url, says) => {
     expect(() => baseOf({ url })).toThrow(says)
     expect(() => baseOf({ url })).not.toThrow(/secret@/)

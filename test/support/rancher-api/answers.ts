@@ -29,10 +29,7 @@ export function answerTo(call: Call): Reply {
   if (collection !== 'projects') return refuse(404, 'NotFound')
   const scope = { ...call, version, base: `${call.url.origin}/${version}/projects` } as const
   if (projectId === undefined) {
-    return page(
-      scope,
-      [...call.world.projects.values()].map((project) => toProject(scope, project)),
-    )
+    return page(scope, [...call.world.projects.values()], (project) => toProject(scope, project))
   }
   const project = call.world.projects.get(projectId)
   if (!project) return refuse(404, 'NotFound')
@@ -59,11 +56,7 @@ function inProject(scope: ProjectScope, [kind, id, inner]: readonly string[]): R
   if (kind !== stackWord) return refuse(404, 'NotFound')
   const stacks = [...scope.world.stacks.values()].filter(({ projectId }) => projectId === scope.projectId)
   if (id === undefined && scope.method === 'POST') return createStack(scope, stacks)
-  if (id === undefined)
-    return page(
-      scope,
-      stacks.filter(byName(scope)).map((stack) => toStack(scope, stack)),
-    )
+  if (id === undefined) return page(scope, stacks.filter(byName(scope)), (stack) => toStack(scope, stack))
   const stack = stacks.find((one) => one.id === id)
   if (!stack) return refuse(404, 'NotFound')
   if (inner === 'services') return services(scope, ({ stackId }) => stackId === id)
@@ -81,10 +74,7 @@ function services(scope: ProjectScope, isMeant: (service: Service) => boolean): 
   const found = [...scope.world.services.values()]
     .filter((one) => one.projectId === scope.projectId && one.state !== 'removed' && isMeant(one))
     .filter((one) => byName(scope)(one) && (health === null || one.healthState === health))
-  return page(
-    scope,
-    found.map((one) => toService(scope, one)),
-  )
+  return page(scope, found, (one) => toService(scope, one))
 }
 
 function service(scope: ProjectScope, id: string): Reply {
@@ -141,7 +131,7 @@ function createStack(scope: ProjectScope, stacks: readonly Stack[]): Reply {
 }
 
 /** One page of a list, as short as the server likes it. */
-function page({ url, pageLimit }: Scope, all: readonly object[]): Reply {
+function page<T>({ url, pageLimit }: Scope, all: readonly T[], toEntry: (one: T) => object): Reply {
   const asked = Number(url.searchParams.get('limit') ?? 100)
   const first = Number(url.searchParams.get('marker')?.replace(/^m/, '') ?? 0)
   const limit = Math.min(asked, pageLimit)
@@ -149,10 +139,8 @@ function page({ url, pageLimit }: Scope, all: readonly object[]): Reply {
   next.searchParams.set('marker', `m${first + limit}`)
   const partial = first + limit < all.length
   const pagination = { first: null, previous: null, next: partial ? next.href : null, limit, total: null, partial }
-  return {
-    status: 200,
-    body: { type: 'collection', links: { self: url.href }, data: all.slice(first, first + limit), pagination },
-  }
+  const data = all.slice(first, first + limit).map(toEntry)
+  return { status: 200, body: { type: 'collection', links: { self: url.href }, data, pagination } }
 }
 
 const toProject = ({ base, version }: Scope, { id, name }: { id: string; name: string }) => {
