@@ -29,10 +29,4 @@ export const rancherSettings = group({
     'RANCHER_STACK',
     'The stack of services that are deployed through the private port, unless a label `hostler.stack` names another. It is made when it is missing.',
   ),
-  nameScheme: setting(
-    text(),
-    '%NAME%',
-    'RANCHER_NAME_SCHEME',
-    'What the `consul` registry calls a service of Rancher that has no label `rancon.name`; with placeholders.',
-  ),
 })

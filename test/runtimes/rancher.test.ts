@@ -189,6 +189,31 @@ describe('a start', () => {
     ])
   })
 
+  test('goes on when Rancher does not answer for a while, and ends when that lasts', async () => {
+    const { api, make } = await open()
+    const id = await make()
+    api.world.transitMs = 100
+    const start = (silenceMs: number) => rancherRuntime(api, { timeouts: { silenceMs } }).start(id, forever)
+    const patient = start(60_000)
+    await until('it is asked for', () => api.requests.some((request) => request.includes('action=activate')))
+    api.fault('503')
+    const asked = api.requests.length
+    await until('it is looked for in vain', () => api.requests.length > asked + 3)
+    api.fault(undefined)
+    await patient
+    expect(api.world.starts(id)).toBe(1)
+
+    await rancherRuntime(api).stop(id, forever)
+    api.world.transitMs = 2000
+    const since = api.requests.length
+    const impatient = failureOf(start(50))
+    await until('it is asked for', () =>
+      api.requests.slice(since).some((request) => request.includes('action=activate')),
+    )
+    api.fault('503')
+    expect(await impatient).toEqual(['unreachable', expect.stringMatching(/starting service .* answered 503/)])
+  })
+
   test('of what has run once runs it again', async () => {
     const { api, runtime, make, service } = await open()
     const labels = { 'io.rancher.container.start_once': 'true' }

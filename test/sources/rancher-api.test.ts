@@ -3,6 +3,7 @@ import { messageOf } from '../../src/lib/errors.js'
 import { silentLogger } from '../../src/lib/logger.js'
 import type { Instance } from '../../src/model/instance.js'
 import { createRancherApiSource, type RancherApiSettings } from '../../src/sources/rancher-api.js'
+import { createFakeClock } from '../support/clock.js'
 import { type ApiVersion, type RancherApi, type ServiceFacts, startRancherApi } from '../support/rancher-api.js'
 import { until } from '../support/wait.js'
 import { describeSourceContract } from './contract.js'
@@ -272,6 +273,52 @@ describe('what is asked of Rancher', () => {
     await until('it is seen running', () => reports.at(-1)?.[0]?.state === 'running')
     abort()
     await ended
+  })
+})
+
+describe('as time passes', () => {
+  /** Follows with a clock of the test's own, which passes when the source sleeps. */
+  async function follow(api: RancherApi, pollInterval: number) {
+    const clock = createFakeClock()
+    const { signal: forever, abort } = controlled()
+    const events = { report: () => undefined, failed: () => undefined }
+    const ended = sourceOf(api, { clock, pollInterval }).watch(events, forever)
+    const asked = (word: RegExp) => api.requests.filter((request) => word.test(request)).length
+    const looked = async () => until('it sleeps', () => clock.sleepers() === 1)
+    await looked()
+    const pass = async (ms: number) => {
+      const before = asked(/services/)
+      await clock.pass(ms)
+      if (clock.sleepers() === 1) return asked(/services/) - before
+      await looked()
+      return asked(/services/) - before
+    }
+    const stop = async () => {
+      abort()
+      await ended
+    }
+    return { pass, asked, stop }
+  }
+
+  test('what is under way is looked at twice a second, but not for ever', async () => {
+    const api = await start({ name: 'web', state: 'activating', transitioning: 'yes' })
+    const { pass, stop } = await follow(api, 10_000)
+    expect(await pass(499)).toBe(0)
+    expect(await pass(1)).toBe(1)
+    for (let second = 0; second < 120; second++) await pass(500)
+    expect(await pass(500)).toBe(0)
+    expect(await pass(9500)).toBe(1)
+    await stop()
+  })
+
+  test('names are asked for again each minute', async () => {
+    const api = await start({ name: 'web' })
+    const { pass, asked, stop } = await follow(api, 30_000)
+    await pass(30_000)
+    expect([asked(/projects\?/), asked(/stacks/)]).toEqual([1, 1])
+    await pass(30_000)
+    expect([asked(/projects\?/), asked(/stacks/)]).toEqual([2, 2])
+    await stop()
   })
 })
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../lib/clock.js'
+import { codeOf } from '../../lib/errors.js'
 import { printable } from '../../lib/printable.js'
 import type { RancherClient } from '../../lib/rancher/client.js'
 import { stateOf } from '../../lib/rancher/states.js'
@@ -37,8 +38,9 @@ export function createActs({ desk, timeouts, clock, log }: ActDeps): Acts {
     const what = `${goal.doing} service ${printable(id, 80)}`
     await desk.work(what, signal, async (client) => {
       const began = clock.elapsed()
+      const find = createPatience(() => desk.find(client, id, signal), signal)
       let asked = false
-      for (let found = await desk.find(client, id, signal); ; found = await desk.find(client, id, signal)) {
+      for (let found = await find(false); ; found = await find(asked)) {
         if (!found && goal.endsWhenGone(asked)) return
         if (!found) throw noSuchService(id)
         const step = await goal.step({ client, found, asked, what, signal })
@@ -50,6 +52,25 @@ export function createActs({ desk, timeouts, clock, log }: ActDeps): Acts {
         await clock.sleep(timeouts.lookMs, signal)
       }
     })
+  }
+
+  /** What is under way takes minutes: that Rancher does not answer for a moment is no reason to give it up. */
+  function createPatience<T>(work: () => Promise<T>, signal: AbortSignal) {
+    let failingSince: number | undefined
+    return async function attempt(isPatient: boolean): Promise<T> {
+      try {
+        const result = await work()
+        failingSince = undefined
+        return result
+      } catch (error) {
+        signal.throwIfAborted()
+        failingSince ??= clock.elapsed()
+        const mayPass = ['rancher-unreachable', 'rancher-status'].includes(codeOf(error) ?? '')
+        if (!isPatient || !mayPass || clock.elapsed() - failingSince > timeouts.silenceMs) throw error
+        await clock.sleep(timeouts.lookMs, signal)
+        return attempt(isPatient)
+      }
+    }
   }
 
   const starting: Goal = {

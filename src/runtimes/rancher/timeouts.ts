@@ -7,6 +7,8 @@ export const DEFAULT_TIMEOUTS = {
   removeMs: 120_000,
   /** Until an action that the state should allow is offered. */
   actionMs: 30_000,
+  /** How long Rancher may fail to answer while something is under way. */
+  silenceMs: 15_000,
   /** Between two looks at what is under way. */
   lookMs: 250,
   /** Between two looks at everything, for `watch`. */
