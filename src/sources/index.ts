@@ -1,6 +1,7 @@
 import type { Settings } from '../config/schema.js'
 import { takesPart } from '../model/labels.js'
 import { hasRanconLabel } from '../model/rancon.js'
+import { createConsulSource } from './consul.js'
 import { createDockerSources } from './docker.js'
 import { createFileSource } from './file.js'
 import type { SourceName } from './names.js'
@@ -22,8 +23,14 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
   'rancher-api': (settings, context) => [
     createRancherApiSource({ ...settings.rancher, isRelevant: relevance(settings) }, context),
   ],
+  consul: ({ consul, labelPrefix }, context) => [
+    createConsulSource({ ...consul, labelPrefix, lease: consul.lease || DEFAULT_LEASE_MS }, context),
+  ],
   file: ({ file }, context) => [createFileSource(file, context)],
 }
+
+/** Who announces without a lease may well read what others announce with one. */
+const DEFAULT_LEASE_MS = 30_000
 
 /** What a source may drop at once, so that memory stays with what takes part. */
 const relevance =

@@ -6,7 +6,7 @@ import { heartbeatId, INSTANCE } from '../../lib/consul/meta.js'
 import { codeOf, messageOf } from '../../lib/errors.js'
 import { createLimit } from '../../lib/limit.js'
 import { printable } from '../../lib/printable.js'
-import { cleanupTag, type Entry } from './entries.js'
+import { type AgentService, cleanupTag, type Entry } from './entries.js'
 import { createHeartbeat } from './heartbeat.js'
 import { announcerOf, isWritten, type Present, presentOf, readPresent } from './present.js'
 
@@ -63,6 +63,8 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   const tags = [cleanupTag(cleanupId), `rancon-${cleanupId.toLowerCase()}`]
   /** Everything at the agent, ours or not, as far as we know; undefined: to be looked at. */
   let known: Map<string, Present> | undefined
+  /** Ids that this process has announced before. */
+  const told = new Set<string>()
 
   async function look(signal: AbortSignal): Promise<Map<string, Present>> {
     await heartbeat?.ensure(signal)
@@ -139,7 +141,8 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
     const path = encodeURIComponent(id)
     let isChanged = false
     if (!present || !isWritten(present, entry.service)) {
-      await client.put('/agent/service/register', entry.service, signal)
+      await client.put('/agent/service/register', present ? entry.service : anew(entry.service, told.has(id)), signal)
+      told.add(id)
       isChanged = true
     }
     for (const check of staleChecks(present, entry)) {
@@ -160,6 +163,7 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   async function remove(id: string, there: Map<string, Present>, outcome: Outcome, signal: AbortSignal): Promise<void> {
     await deregister(id, signal)
     there.delete(id)
+    told.delete(id)
     outcome.removed++
   }
 
@@ -192,6 +196,17 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
 }
 
 const named = ({ entry }: Pick<AskedEntry, 'entry'>): string => `container ${printable(entry.container, 120)}`
+
+/**
+ * A check is critical in Consul until it was made for the first time. That is no news where we live, and none where only the
+ * agent has forgotten what it knew: traffic would stop for it.
+ */
+const anew = (service: AgentService, isAgain: boolean): object => ({
+  ...service,
+  Checks: service.Checks.map((check) =>
+    isAgain || check.AliasService !== undefined ? { ...check, Status: 'passing' } : check,
+  ),
+})
 
 const staleChecks = (present: Present | undefined, { service }: Entry): string[] => {
   const asked = new Set(service.Checks.map(({ CheckID }) => CheckID))

@@ -124,6 +124,21 @@ describeWith(['consul'], 'the lease of what is announced in Consul', () => {
     expect(disturbances()).toBeGreaterThan(0)
   })
 
+  test('that begins anew takes no traffic from what was checked and well', async () => {
+    const port = consul.port
+    const here = { ports: [{ port, published: { address: '127.0.0.1', port } }], networks: [] }
+    const labels = { rancon: '', 'rancon.check.http': '/v1/status/leader', 'rancon.check.interval': '10m' }
+    const one = { ...web, ...here, labels }
+    const id = `web-127-0-0-1-${port}`
+    keep([one])
+    await until('it is announced', async () => (await servicesOf(consul))[id])
+    expect(await statusOf(consul, id)).toBe('critical')
+    await consul.kill()
+    await consul.resume('lost')
+    await until('it is announced again', async () => (await servicesOf(consul))[id])
+    expect(await statusOf(consul, id)).toBe('passing')
+  })
+
   test('begins anew when somebody takes away what it rests on', async () => {
     keep([web])
     await entry()

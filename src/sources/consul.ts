@@ -1,0 +1,94 @@
+import { createBackoff } from '../lib/backoff.js'
+import { type Clock, systemClock } from '../lib/clock.js'
+import type { ConsulAccess } from '../lib/consul/address.js'
+import { type ConsulClient, createConsulClient } from '../lib/consul/client.js'
+import type { Instance } from '../model/instance.js'
+import { createCensus, type NodeFacts } from './consul/census.js'
+import { follow, Restarted, readAll } from './consul/follow.js'
+import { createHolding } from './consul/holding.js'
+import type { ReadingRules } from './consul/instances.js'
+import type { Source, SourceContext, SourceEvents } from './source.js'
+
+export interface ConsulSourceSettings extends ConsulAccess, ReadingRules {
+  /** How long after an outage what is missing is waited for, in milliseconds. */
+  readonly lease: number
+  readonly clock?: Clock
+}
+
+/** What other Hostlers have announced in Consul, and every service there that carries the tag. */
+export function createConsulSource(settings: ConsulSourceSettings, { log }: SourceContext): Source {
+  const clock = settings.clock ?? systemClock
+  const holding = createHolding({ leaseMs: settings.lease, elapsed: clock.elapsed })
+  const census = createCensus(settings, log)
+  // What cannot be used is told at once, and not by every attempt.
+  void createConsulClient(settings).close()
+  const believe = (nodes: readonly NodeFacts[]) => holding.believe(census.take(nodes))
+
+  async function watchWith(client: ConsulClient, events: SourceEvents, signal: AbortSignal): Promise<void> {
+    const backoff = createBackoff({ firstMs: 200, maxMs: 5000 })
+    let reported: readonly Instance[] | undefined
+    let failing = false
+    let facts: readonly NodeFacts[] | undefined
+
+    const report = (nodes: readonly NodeFacts[]) => {
+      facts = nodes
+      const instances = believe(nodes)
+      backoff.reset()
+      if (!failing && reported !== undefined && isSame(instances, reported)) return
+      failing = false
+      reported = instances
+      events.report(instances)
+    }
+    /** What is kept for the time being goes when that is over, even if nobody says anything. */
+    const expire = async () => {
+      while (!signal.aborted) {
+        await clock.sleep(Math.min(holding.leftMs() ?? LOOK_MS, LOOK_MS), signal).catch(() => undefined)
+        if (!signal.aborted && !failing && facts && holding.leftMs() !== undefined) report(facts)
+      }
+    }
+    const expiring = expire()
+    while (!signal.aborted) {
+      try {
+        await follow({ client, clock, told: report }, signal)
+      } catch (error) {
+        if (signal.aborted) break
+        holding.doubt()
+        if (error instanceof Restarted) continue
+        if (!failing) events.failed(error)
+        failing = true
+      }
+      await clock.sleep(backoff.next(), signal).catch(() => undefined)
+    }
+    await expiring
+  }
+
+  return {
+    name: 'consul',
+    list: (signal) =>
+      withClient(settings, async (client) => {
+        try {
+          const facts = await readAll(client, signal)
+          signal.throwIfAborted()
+          return believe(facts)
+        } catch (error) {
+          if (!signal.aborted) holding.doubt()
+          throw error
+        }
+      }),
+    watch: (events, signal) => withClient(settings, (client) => watchWith(client, events, signal)),
+  }
+}
+
+const LOOK_MS = 1000
+
+async function withClient<T>(access: ConsulAccess, use: (client: ConsulClient) => Promise<T>): Promise<T> {
+  const client = createConsulClient(access)
+  try {
+    return await use(client)
+  } finally {
+    await client.close()
+  }
+}
+
+const isSame = (a: readonly Instance[], b: readonly Instance[]) =>
+  a.length === b.length && a.every((instance, index) => instance === b[index])

@@ -1,0 +1,76 @@
+import { z } from 'zod'
+import { HostlerError } from '../../lib/errors.js'
+
+/** A service of one node, as the catalog has it. */
+export interface CatalogService {
+  readonly id: string
+  readonly name: string
+  readonly address: string
+  readonly port: number
+  readonly tags: readonly string[]
+  readonly meta: Readonly<Record<string, string>>
+  readonly modifyIndex: number
+}
+
+export interface CatalogCheck {
+  readonly id: string
+  /** Empty: of the node itself. */
+  readonly service: string
+  readonly status: string
+}
+
+export interface CatalogNode {
+  readonly name: string
+  readonly address: string
+}
+
+const words = z
+  .array(z.string())
+  .nullish()
+  .transform((list) => list ?? [])
+const meta = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((map) => map ?? {})
+
+const nodesSchema = z.array(z.object({ Node: z.string().min(1), Address: z.string() })).nullish()
+
+const servicesSchema = z
+  .object({
+    Services: z
+      .array(
+        z.object({
+          ...{ ID: z.string(), Service: z.string(), Address: z.string(), Port: z.number() },
+          ...{ Tags: words, Meta: meta, ModifyIndex: z.number() },
+        }),
+      )
+      .nullish(),
+  })
+  .nullish()
+
+const checksSchema = z.array(z.object({ CheckID: z.string(), ServiceID: z.string(), Status: z.string() })).nullish()
+
+/** An answer to `/catalog/nodes`. @throws HostlerError */
+export const readNodes = (answer: unknown): CatalogNode[] =>
+  (read(nodesSchema, answer, 'nodes') ?? []).map(({ Node, Address }) => ({ name: Node, address: Address }))
+
+/** An answer to `/catalog/node-services/NODE`; a node that is not there has none. @throws HostlerError */
+export const readServices = (answer: unknown): CatalogService[] =>
+  (read(servicesSchema, answer, 'services')?.Services ?? []).map((service) => ({
+    ...{ id: service.ID, name: service.Service, address: service.Address, port: service.Port },
+    ...{ tags: service.Tags, meta: service.Meta, modifyIndex: service.ModifyIndex },
+  }))
+
+/** An answer to `/health/node/NODE`. @throws HostlerError */
+export const readChecks = (answer: unknown): CatalogCheck[] =>
+  (read(checksSchema, answer, 'checks') ?? []).map(({ CheckID, ServiceID, Status }) => ({
+    ...{ id: CheckID, service: ServiceID, status: Status },
+  }))
+
+function read<T>(schema: z.ZodType<T>, answer: unknown, what: string): T {
+  const { success, data, error } = schema.safeParse(answer)
+  if (success) return data
+  const [issue] = error.issues
+  const where = issue?.path.join('.') || 'the answer'
+  throw new HostlerError('CONSUL_ANSWER', `Consul tells its ${what} otherwise than known: ${where}: ${issue?.message}`)
+}

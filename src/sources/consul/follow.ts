@@ -1,0 +1,203 @@
+import type { Clock } from '../../lib/clock.js'
+import { type ConsulClient, nextIndex } from '../../lib/consul/client.js'
+import { HostlerError } from '../../lib/errors.js'
+import { createLimit } from '../../lib/limit.js'
+import { linkedSignal } from '../../lib/signals.js'
+import {
+  type CatalogCheck,
+  type CatalogNode,
+  type CatalogService,
+  readChecks,
+  readNodes,
+  readServices,
+} from './catalog.js'
+import type { NodeFacts } from './census.js'
+
+/** Everything once. @throws HostlerError */
+export async function readAll(client: ConsulClient, signal: AbortSignal): Promise<NodeFacts[]> {
+  const limited = createLimit(READS_AT_ONCE)
+  const { value } = await client.get('/catalog/nodes', signal)
+  return Promise.all(nodesOf(value).map((node) => limited(() => readNode(client, node, signal))))
+}
+
+const READS_AT_ONCE = 32
+
+/** A cluster has itself for a node; none at all is a lack of rights. */
+function nodesOf(value: unknown): CatalogNode[] {
+  const nodes = readNodes(value)
+  if (nodes.length > 0) return nodes
+  throw new HostlerError(
+    'CONSUL_DENIED',
+    'Consul tells of no node, not even itself; give CONSUL_HTTP_TOKEN the right to read nodes (node_prefix "": read)',
+  )
+}
+
+async function readNode(client: ConsulClient, node: CatalogNode, signal: AbortSignal): Promise<NodeFacts> {
+  const services = await client.get(servicesPath(node), signal)
+  const checks = await client.get(checksPath(node), signal)
+  return {
+    ...{ node, services: readServices(services.value), checks: readChecks(checks.value) },
+    isFiltered: services.isFiltered || checks.isFiltered,
+  }
+}
+
+const servicesPath = ({ name }: CatalogNode): string => `/catalog/node-services/${encodeURIComponent(name)}`
+const checksPath = ({ name }: CatalogNode): string => `/health/node/${encodeURIComponent(name)}`
+
+/**
+ * How many blocking queries may be under way: two for each node, out of the 200 connections that a server takes from one
+ * address. Beyond that they take turns, and each waits for less.
+ */
+const QUERIES_AT_ONCE = 120
+const LONG_WAIT_MS = 30_000
+const SHORT_WAIT_MS = 1000
+
+export interface FollowInputs {
+  readonly client: ConsulClient
+  readonly clock: Clock
+  /** The first time with everything, then after each change. */
+  readonly told: (nodes: readonly NodeFacts[]) => void
+}
+
+/** The server has begun to count anew: it has lost its state, and everything is to be read from the start. */
+export class Restarted extends Error {}
+
+/** Follows the whole catalog by blocking queries. Ends only by throwing: what went wrong, or the signal's reason. */
+export function follow({ client, clock, told }: FollowInputs, signal: AbortSignal): Promise<never> {
+  const over = new AbortController()
+  return linkedSignal([signal, over.signal], (either) => {
+    const session = new Session(client, clock, told, either)
+    return session.run().finally(() => over.abort())
+  })
+}
+
+interface Followed {
+  facts: Partial<{ services: readonly CatalogService[]; checks: readonly CatalogCheck[] }>
+  node: CatalogNode
+  isFiltered: boolean
+  readonly leaving: AbortController
+}
+
+class Session {
+  private readonly nodes = new Map<string, Followed>()
+  private readonly limited = createLimit(QUERIES_AT_ONCE)
+  private fail: (reason: unknown) => void = () => undefined
+
+  constructor(
+    private readonly client: ConsulClient,
+    private readonly clock: Clock,
+    private readonly told: FollowInputs['told'],
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Each query of its own goes on until one fails. */
+  run(): Promise<never> {
+    return new Promise<never>((_, reject) => {
+      this.fail = reject
+      this.query('/catalog/nodes', this.signal, async (value) => this.setNodes(nodesOf(value)))
+    })
+  }
+
+  private setNodes(nodes: readonly CatalogNode[]): void {
+    const names = new Set(nodes.map(({ name }) => name))
+    for (const [name, { leaving }] of this.nodes) {
+      if (names.has(name)) continue
+      leaving.abort()
+      this.nodes.delete(name)
+    }
+    for (const node of nodes) {
+      const known = this.nodes.get(node.name)
+      if (known) known.node = node
+      else this.followNode(node)
+    }
+    this.tell()
+  }
+
+  private followNode(node: CatalogNode): void {
+    const followed: Followed = { node, facts: {}, isFiltered: false, leaving: new AbortController() }
+    this.nodes.set(node.name, followed)
+    linkedSignal([this.signal, followed.leaving.signal], async (signal) => {
+      const services = this.queryOn(servicesPath(node), signal, async (value, isFiltered) => {
+        // A service that is new is told with its checks, or it would be taken for one that has none.
+        const checks = await this.client.get(checksPath(node), signal)
+        followed.facts = {
+          services: unchanged(followed.facts.services, readServices(value)),
+          checks: readChecks(checks.value),
+        }
+        followed.isFiltered = isFiltered
+      })
+      const checks = this.queryOn(checksPath(node), signal, async (value) => {
+        followed.facts = { ...followed.facts, checks: readChecks(value) }
+      })
+      await Promise.all([services, checks])
+    }).catch((error: unknown) => {
+      if (!followed.leaving.signal.aborted) this.fail(error)
+    })
+  }
+
+  private query(
+    path: string,
+    signal: AbortSignal,
+    handle: (value: unknown, isFiltered: boolean) => Promise<void>,
+  ): void {
+    this.queryOn(path, signal, handle).catch((error: unknown) => this.fail(error))
+  }
+
+  private async queryOn(
+    path: string,
+    signal: AbortSignal,
+    handle: (value: unknown, isFiltered: boolean) => Promise<void>,
+  ): Promise<void> {
+    let last = 0
+    let seen = -1
+    for (;;) {
+      const { value, index, isFiltered } = await this.limited(() =>
+        this.client.wait(path, { index: last, waitMs: this.waitMs() }, signal),
+      )
+      const startedMs = this.clock.elapsed()
+      const next = nextIndex(last, index)
+      if (next === 0 && last > 0) throw new Restarted()
+      if (index !== seen) {
+        seen = index ?? -1
+        await handle(value, isFiltered)
+        this.tell()
+      }
+      last = next
+      // A catalog in which much changes is read less often than it could be.
+      await this.clock.sleep(Math.max(MIN_PAUSE_MS, 2 * (this.clock.elapsed() - startedMs)), signal)
+    }
+  }
+
+  private waitMs(): number {
+    return this.nodes.size * 2 < QUERIES_AT_ONCE ? LONG_WAIT_MS : SHORT_WAIT_MS
+  }
+
+  /** As soon as everything is known. */
+  private tell(): void {
+    const facts: NodeFacts[] = []
+    for (const { node, facts: known, isFiltered } of this.nodes.values()) {
+      if (!known.services || !known.checks) return
+      facts.push({ node, services: known.services, checks: known.checks, isFiltered })
+    }
+    if (facts.length === 0) return
+    try {
+      this.told(facts)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+}
+
+const MIN_PAUSE_MS = 5
+
+/** The objects of last time for what has not been written since: whoever remembers something of them need not look again. */
+function unchanged(
+  before: readonly CatalogService[] | undefined,
+  now: readonly CatalogService[],
+): readonly CatalogService[] {
+  const known = new Map(before?.map((service) => [service.id, service]))
+  return now.map((service) => {
+    const same = known.get(service.id)
+    return same?.modifyIndex === service.modifyIndex ? same : service
+  })
+}

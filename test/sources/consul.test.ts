@@ -1,0 +1,300 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { silentLogger } from '../../src/lib/logger.js'
+import { type Instance, isLive } from '../../src/model/instance.js'
+import type { Registry } from '../../src/registries/registry.js'
+import { type ConsulSourceSettings, createConsulSource } from '../../src/sources/consul.js'
+import type { Source } from '../../src/sources/source.js'
+import { startConsul, type TestConsul } from '../support/consul.js'
+import { accessTo } from '../support/consul-access.js'
+import { announce, clear, consulRegistry, register, servicesOf } from '../support/consul-rig.js'
+import { instance } from '../support/instances.js'
+import { describeWith } from '../support/servers.js'
+import { until } from '../support/wait.js'
+import { describeSourceContract } from './contract.js'
+
+const sourceOf = (consul: TestConsul, over: Partial<ConsulSourceSettings> = {}): Source =>
+  createConsulSource(
+    { ...accessTo(consul), tag: 'hostler', labelPrefix: 'hostler', lease: 30_000, ...over },
+    { log: silentLogger() },
+  )
+
+const signal = new AbortController().signal
+
+describeWith(['consul'], 'the consul source', () => {
+  const harness = (options: { tls?: boolean; acl?: boolean }) => async () => {
+    const consul = await startConsul(options)
+    return {
+      source: sourceOf(consul),
+      async put(names: string[]) {
+        const there = Object.keys(await servicesOf(consul))
+        for (const name of there.filter((id) => !names.includes(id)))
+          await consul.call('PUT', `/v1/agent/service/deregister/${name}`)
+        for (const ID of names.filter((id) => !there.includes(id)))
+          await register(consul, { ID, Name: 'web', Port: 80, Address: '10.0.0.1', Tags: ['hostler'] })
+        // The agent tells the catalog a moment later.
+        await until('the catalog has them', async () => {
+          const { Services } = await consul.call<{ Services: { ID: string }[] }>(
+            'GET',
+            '/v1/catalog/node-services/node-1',
+          )
+          return (
+            Services.map(({ ID }) => ID)
+              .filter((id) => id !== 'consul')
+              .sort()
+              .join() === [...names].sort().join()
+          )
+        })
+      },
+      breakOff: () => consul.kill(),
+      mend: () => consul.resume('kept'),
+      close: () => consul.stop(),
+    }
+  }
+  describeSourceContract('consul', harness({}))
+  describeSourceContract('consul, with TLS and tokens', harness({ tls: true, acl: true }))
+})
+
+describeWith(['consul'], 'what the consul source reads', () => {
+  let consul: TestConsul
+  const opened: Registry[] = []
+  beforeAll(async () => {
+    consul = await startConsul()
+  })
+  afterAll(() => consul?.stop())
+  beforeEach(() => clear(consul))
+  afterEach(async () => {
+    for (const registry of opened.splice(0)) await registry.close?.()
+  })
+
+  const open = (announcer = 'host-a', over = {}) => {
+    const registry = consulRegistry(consul, { announcer, ...over })
+    opened.push(registry)
+    return registry
+  }
+  /** As soon as the catalog has that many. */
+  const read = (count: number, source = sourceOf(consul)) =>
+    until(`there are ${count}`, async () => {
+      const all = await source.list(signal)
+      return all.length === count && all
+    })
+
+  const web: Instance = {
+    ...instance('shop-web-1'),
+    ...{ stack: 'shop', service: 'web', createdAt: 1234 },
+    labels: { 'hostler.port': '80', 'hostler.host': 'shop.example.com' },
+    networks: [{ name: 'overlay', address: '10.5.0.7', shared: false }],
+    ports: [{ port: 80, published: { address: '10.1.0.1', port: 8080 } }, { port: 81 }],
+  }
+
+  test('is what another Hostler has announced, whole, each instance once', async () => {
+    const two = { ...web, labels: { ...web.labels, 'hostler.routes.admin.port': '81' } }
+    await announce(open('host-a'), [two])
+    await announce(open('host-b', { cleanupId: 'b' }), [{ ...two, createdAt: 99 }])
+    expect(Object.keys(await servicesOf(consul))).toHaveLength(4)
+    expect(await read(2)).toEqual([
+      { ...two, id: 'host-a/test shop-web-1', source: 'consul' },
+      { ...two, id: 'host-b/test shop-web-1', source: 'consul', createdAt: 99 },
+    ])
+  })
+
+  test('is any service with the tag: its tags and meta are labels, its name is the stack', async () => {
+    const Tags = ['hostler', 'hostler.host=a.example.com', 'hostler.path=/x=y', 'other', 'x.hostler.y=z']
+    await register(consul, {
+      ID: 'api-7',
+      Name: 'api',
+      Port: 7000,
+      Tags,
+      Meta: { 'hostler-sticky': 'true', team: 'x' },
+    })
+    await register(consul, { ID: 'no-tag', Name: 'api', Port: 7001, Address: '10.0.0.1' })
+    await register(consul, { ID: 'no-port', Name: 'api', Tags: ['hostler'] })
+    expect(await read(1)).toEqual([
+      {
+        ...{ id: 'node-1/api-7', source: 'consul', name: 'api-7', stack: 'api', service: 'api' },
+        labels: {
+          ...{ 'hostler.port': '7000', 'hostler.sticky': 'true' },
+          ...{ 'hostler.host': 'a.example.com', 'hostler.path': '/x=y' },
+        },
+        ...{ state: 'running', health: 'none', createdAt: 0 },
+        networks: [{ name: 'consul', address: '127.0.0.1', shared: false }],
+        ports: [{ port: 7000 }],
+      },
+    ])
+  })
+
+  const checked = (Status: string) => ({
+    ...{ ID: 'api-7', Name: 'api', Port: 7000, Tags: ['hostler'] },
+    Check: { CheckID: 'c', TTL: '1h', Status },
+  })
+
+  test.each([
+    ['passing', 'running', 'healthy'],
+    ['critical', 'running', 'unhealthy'],
+    ['warning', 'running', 'unhealthy'],
+  ])('whose check is %s is %s and %s', async (status, state, health) => {
+    await register(consul, checked(status))
+    expect(await read(1)).toMatchObject([{ state, health }])
+  })
+
+  test('gets no traffic in maintenance, be it its own or that of its node', async () => {
+    const live = async (wanted: boolean) =>
+      until(`live is ${wanted}`, async () => (await read(1)).every(isLive) === wanted)
+    await register(consul, checked('passing'))
+    await live(true)
+    await consul.call('PUT', '/v1/agent/service/maintenance/api-7?enable=true')
+    await live(false)
+    await consul.call('PUT', '/v1/agent/service/maintenance/api-7?enable=false')
+    await live(true)
+    await consul.call('PUT', '/v1/agent/maintenance?enable=true')
+    await live(false)
+    await consul.call('PUT', '/v1/agent/maintenance?enable=false')
+    await live(true)
+  })
+
+  test('of another Hostler fares as that says, or worse', async () => {
+    const registry = open()
+    await announce(registry, [web])
+    expect(await read(1)).toMatchObject([{ state: 'running', health: 'none' }])
+    await announce(registry, [web], { draining: [web] })
+    await until('it drains', async () => (await read(1))[0]?.state === 'stopping')
+    await announce(registry, [{ ...web, state: 'paused' }])
+    await until('it is paused', async () => (await read(1))[0]?.state === 'paused')
+  })
+
+  test('that is not what a Hostler writes is left out, and harms nobody else', async () => {
+    await announce(open(), [web])
+    const Tags = ['hostler']
+    const meta = (text: string) => ({ 'hostler-announcer': 'evil', 'hostler-instance-00': text })
+    const bad = ['{', '{}', 'null', JSON.stringify({ ...web, networks: [{ name: 'x', address: 'a b', shared: true }] })]
+    for (const [at, text] of bad.entries())
+      await register(consul, { ID: `bad-${at}`, Name: 'bad', Port: 1, Tags, Meta: meta(text) })
+    await until('all are in the catalog', async () => {
+      const { Services } = await consul.call<{ Services: unknown[] }>('GET', '/v1/catalog/node-services/node-1')
+      return Services.length === bad.length + 2
+    })
+    expect((await read(1)).map(({ name }) => name)).toEqual(['shop-web-1'])
+  })
+
+  test('somebody who writes as another cannot take a live one away', async () => {
+    await announce(open(), [web])
+    const [entry] = Object.values(await servicesOf(consul))
+    const Meta = { ...entry?.Meta, 'hostler-instance-00': JSON.stringify({ ...web, state: 'stopped' }) }
+    for (const key of Object.keys(Meta)) if (/-0[1-9]$/.test(key)) delete (Meta as Record<string, unknown>)[key]
+    await register(consul, { ID: 'a-evil', Name: 'evil', Port: 1, Tags: ['hostler'], Meta })
+    await until('the catalog has both', async () => {
+      const { Services } = await consul.call<{ Services: unknown[] }>('GET', '/v1/catalog/node-services/node-1')
+      return Services.length === 3
+    })
+    expect((await read(1)).every(isLive)).toBe(true)
+  })
+
+  test('follows changes of health without a relist', async () => {
+    await register(consul, checked('passing'))
+    await watching(sourceOf(consul), async ({ reports }) => {
+      await until('it is healthy', () => reports.at(-1)?.[0]?.health === 'healthy')
+      await consul.call('PUT', '/v1/agent/check/fail/c')
+      await until('it is not', () => reports.at(-1)?.[0]?.health === 'unhealthy')
+      await consul.call('PUT', '/v1/agent/check/pass/c')
+      await until('it is again', () => reports.at(-1)?.[0]?.health === 'healthy')
+    })
+  })
+})
+
+describeWith(['consul'], 'an outage of Consul', () => {
+  let consul: TestConsul
+  beforeEach(async () => {
+    consul = await startConsul()
+  })
+  afterEach(() => consul.stop())
+  const put = (name: string) =>
+    register(consul, { ID: name, Name: name, Port: 80, Address: '10.0.0.1', Tags: ['hostler'] })
+  const names = (instances: readonly Instance[] | undefined) => instances?.map(({ name }) => name).join(' ')
+
+  test('in which it lost its state does not read as "nothing runs": what is not told again goes after the lease', async () => {
+    await put('a')
+    await put('b')
+    await watching(sourceOf(consul, { lease: 3000 }), async ({ reports, failures }) => {
+      await until('both are reported', () => names(reports.at(-1)) === 'a b')
+      const before = reports.length
+      await consul.kill()
+      await until('the outage is told', () => failures.length === 1)
+      await consul.resume('lost')
+      await put('b')
+      await until('it reports again', () => reports.length > before)
+      await until('a is given up', () => names(reports.at(-1)) === 'b')
+      expect(reports.slice(before, -1).map(names)).toEqual(reports.slice(before, -1).map(() => 'a b'))
+      expect(reports.slice(before, -1).length).toBeGreaterThan(0)
+    })
+  })
+
+  test('is over when it is: what goes after that goes at once', async () => {
+    await put('a')
+    await put('b')
+    await watching(sourceOf(consul), async ({ reports, failures }) => {
+      await until('both are reported', () => names(reports.at(-1)) === 'a b')
+      await consul.kill()
+      await until('the outage is told', () => failures.length === 1)
+      const before = reports.length
+      await consul.resume('kept')
+      await until('it reports again', () => reports.length > before)
+      await consul.call('PUT', '/v1/agent/service/deregister/a')
+      await until('a is gone', () => names(reports.at(-1)) === 'b')
+    })
+  })
+})
+
+describeWith(['consul'], 'a Consul that tells only some', () => {
+  let consul: TestConsul
+  beforeAll(async () => {
+    consul = await startConsul({ acl: true })
+    await register(consul, { ID: 'a', Name: 'a', Port: 80, Tags: ['hostler'] })
+  })
+  afterAll(() => consul?.stop())
+
+  test.each([
+    ['nothing', undefined],
+    ['nodes only', 'node_prefix "" { policy = "read" }'],
+    ['services only', 'service_prefix "" { policy = "read" }'],
+  ])('%s, for want of rights, is a failure and no empty list', async (_, rules) => {
+    const token = rules === undefined ? '' : await consul.createToken(rules)
+    await expect(sourceOf(consul, { token }).list(signal)).rejects.toThrow(/give CONSUL_HTTP_TOKEN the right to read/)
+  })
+
+  test('everything that is read is told, with a token that may do no more', async () => {
+    const token = await consul.createToken('node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }')
+    expect(await sourceOf(consul, { token }).list(signal)).toHaveLength(1)
+  })
+
+  test('a token that is wrong is named', async () => {
+    const token = '00000000-0000-4000-8000-000000000000'
+    await expect(sourceOf(consul, { token }).list(signal)).rejects.toThrow('is CONSUL_HTTP_TOKEN right?')
+  })
+})
+
+describe('settings of the consul source', () => {
+  test('an address with placeholders is none', () => {
+    const access = { token: '', ssl: false, verify: true, ca: '', cert: '', key: '', serverName: '' }
+    const rules = { tag: 'hostler', labelPrefix: 'hostler', lease: 1000 }
+    const create = () => createConsulSource({ ...access, ...rules, url: 'http://%HOST%:8500' }, { log: silentLogger() })
+    expect(create).toThrow('is no address of Consul')
+  })
+})
+
+interface Seen {
+  readonly reports: (readonly Instance[])[]
+  readonly failures: unknown[]
+}
+
+async function watching(source: Source, body: (seen: Seen) => Promise<void>): Promise<void> {
+  const seen: Seen = { reports: [], failures: [] }
+  const controller = new AbortController()
+  const ended = source.watch(
+    {
+      report: (instances) => void seen.reports.push(instances),
+      failed: (error) => void seen.failures.push(error),
+    },
+    controller.signal,
+  )
+  await body(seen).finally(() => controller.abort())
+  await ended
+}
