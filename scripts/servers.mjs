@@ -16,6 +16,8 @@ export const SERVERS = {
   debootstrap: { program: 'debootstrap', package: 'debootstrap' },
   chromium: { program: 'chromium', package: 'chromium' },
   openssl: { program: 'openssl', package: 'openssl' },
+  etcd: { program: 'etcd', package: 'etcd-server' },
+  etcdctl: { program: 'etcdctl', package: 'etcd-client' },
   curl: { program: 'curl', package: 'curl' },
 }
 

@@ -72,7 +72,7 @@ export function createApp(settings: Settings, context: AppContext): App {
         })
       : undefined
   const reconciler = sleep?.reconciler ?? reconcile()
-  const announcing = createAnnouncing({ settings, reconciler, clock, log })
+  const announcing = createAnnouncing({ settings, rules, reconciler, clock, log })
   const stopping = new AbortController()
   const undo: (() => Promise<void>)[] = []
   let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} }

@@ -2,6 +2,7 @@ import type { Settings } from '../config/schema.js'
 import type { Clock } from '../lib/clock.js'
 import type { Logger } from '../lib/logger.js'
 import type { Instance } from '../model/instance.js'
+import type { LabelRules } from '../model/wishes.js'
 import type { Reconciler } from '../reconcile/reconciler.js'
 import { createRegistration, type Registration } from '../reconcile/registration.js'
 import type { RegistryState } from '../reconcile/state.js'
@@ -18,15 +19,16 @@ export interface Announcing {
 
 export interface AnnouncingInputs {
   readonly settings: Settings
+  readonly rules: LabelRules
   readonly reconciler: Pick<Reconciler, 'facts' | 'onChange'>
   readonly clock: Clock
   readonly log: Logger
 }
 
 /** @throws HostlerError `CONFIG` for settings that no registry can be made of */
-export function createAnnouncing({ settings, reconciler, clock, log }: AnnouncingInputs): Announcing {
+export function createAnnouncing({ settings, rules, reconciler, clock, log }: AnnouncingInputs): Announcing {
   const stopping = new AbortController()
-  const registrations = createRegistries(settings, { clock, log }).map((registry) =>
+  const registrations = createRegistries(settings, { rules, clock, log }).map((registry) =>
     createRegistration({
       ...{ registry, clock, log, pollIntervalMs: settings.pollInterval },
       facts: () => factsFor(registry.name, reconciler),

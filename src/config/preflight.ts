@@ -22,18 +22,25 @@ export function preflight(settings: Settings, duties: Duties): void {
   if (mistakes.length > 0) throw new HostlerError('CONFIG', mistakes.join('\n'))
 }
 
-function planningMistakes({ domain, hostTemplate, templates, sources }: Settings): string[] {
+function planningMistakes({ domain, hostTemplate, templates, sources, services, ...settings }: Settings): string[] {
   return [
-    ...(domain === ''
+    ...(domain === '' && !onlyAnnounces(settings)
       ? ['domain is not set; set HOSTLER_DOMAIN to the domain under which stacks get their names']
       : []),
     ...(sources.length === 0
       ? ['sources is empty; set HOSTLER_SOURCES to docker, rancher-metadata, rancher-api or file']
       : []),
     ...unknownPlaceholders(hostTemplate),
+    ...(services === '' ? [] : unreadable('services', 'HOSTLER_SERVICES', services, 'folder')),
     ...(templates === '' ? [] : unreadable('templates', 'HOSTLER_TEMPLATES', templates, 'folder')),
   ]
 }
+
+/** Without a proxy nobody needs a hostname. */
+const onlyAnnounces = ({ proxy, registries, policies }: Pick<Settings, 'proxy' | 'registries' | 'policies'>): boolean =>
+  registries.length > 0 &&
+  proxy.every((name) => name === 'none') &&
+  !(registries.includes('etcd') && policies.includes('traefik'))
 
 function unknownPlaceholders(template: string): string[] {
   const unknown = (template.match(/%[^%]*%/g) ?? []).filter((word) => !/^%(STACK|SERVICE|NAME|DOMAIN)%$/.test(word))

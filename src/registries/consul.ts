@@ -20,14 +20,16 @@ export interface ConsulRegistrySettings extends ConsulAccess {
   readonly announcer: string
   /** Where other hosts reach this host; empty: not. */
   readonly hostAddress: string
-  readonly rules: LabelRules
 }
 
 /** Announces containers as services of Consul: those with predecessor 5's labels, and those that take part by our own. */
-export function createConsulRegistry(settings: ConsulRegistrySettings, { log, clock }: RegistryContext): Registry {
+export function createConsulRegistry(
+  settings: ConsulRegistrySettings,
+  { rules, log, clock }: RegistryContext,
+): Registry {
   checkAddress(settings.url)
-  const { lease: leaseMs, rules } = settings
-  const entryRules: EntryRules = { ...settings, leaseMs, read: createWishReader(rules) }
+  const { lease: leaseMs } = settings
+  const entryRules: EntryRules = { ...settings, leaseMs, rules, read: createWishReader(rules) }
   const agents = new Map<string, ConsulAgent>()
   const asked = createMemory((instance) => askedBy(instance, entryRules))
   const running: Promise<void>[] = []

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
-import { labelRulesOf } from '../config/label-rules.js'
 import type { Settings } from '../config/schema.js'
 import { createConsulRegistry } from './consul.js'
+import { createEtcdRegistry } from './etcd.js'
 import type { RegistryName } from './names.js'
 import type { Registry, RegistryContext } from './registry.js'
 
@@ -15,10 +15,10 @@ export const registryFactories: Readonly<Record<RegistryName, RegistryFactory>> 
         ...settings.consul,
         announcer: settings.announce.name || hostname(),
         hostAddress: settings.announce.address,
-        rules: labelRulesOf(settings, { wakes: [], holds: false }),
       },
       context,
     ),
+  etcd: createEtcdRegistry,
 }
 
 export const createRegistries = (settings: Settings, context: RegistryContext): Registry[] =>

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../lib/clock.js'
 import type { Instance } from '../model/instance.js'
+import type { LabelRules } from '../model/wishes.js'
 
 /**
  * A registry that we keep in step with what runs.
@@ -49,6 +50,8 @@ export interface SyncResult {
 
 /** What every registry factory gets beside its settings. */
 export interface RegistryContext {
+  /** By which labels are read. */
+  readonly rules: LabelRules
   readonly log: Logger
   readonly clock: Clock
 }

@@ -13,6 +13,8 @@ export interface DockerSourceSettings extends Pick<Settings, 'docker'> {
   readonly haproxy?: Pick<Settings['haproxy'], 'container'>
   /** Whether a container with these labels could take part; others are dropped at once. */
   readonly isRelevant: (labels: Readonly<Record<string, string>>) => boolean
+  /** Each container's whole inspect answer goes along with its facts. Default: no. */
+  readonly keepsInspect?: boolean
 }
 
 export interface DockerSourceContext extends SourceContext {
@@ -35,14 +37,14 @@ export function createDockerSources(settings: DockerSourceSettings, context: Doc
 function createDockerSource(
   name: string,
   endpoint: Endpoint,
-  { docker, haproxy, isRelevant }: DockerSourceSettings,
+  { docker, haproxy, isRelevant, keepsInspect = false }: DockerSourceSettings,
   context: DockerSourceContext,
 ): Source {
   const clock = context.clock ?? systemClock
   const log = context.log.child({ source: name })
   const client = createEngineClient(endpoint)
   const tracker = new Tracker({
-    ...{ source: name, client, isRelevant, clock, log },
+    ...{ source: name, client, isRelevant, keepsInspect, clock, log },
     rules: {
       reach: docker.reach,
       address: docker.address,

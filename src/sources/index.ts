@@ -3,6 +3,7 @@ import { takesPart } from '../model/labels.js'
 import { hasRanconLabel } from '../model/rancon.js'
 import { createConsulSource } from './consul.js'
 import { createDockerSources } from './docker.js'
+import { createEtcdSource } from './etcd.js'
 import { createFileSource } from './file.js'
 import type { SourceName } from './names.js'
 import { createRancherApiSource } from './rancher-api.js'
@@ -13,7 +14,16 @@ export type SourceFactory = (settings: Settings, context: SourceContext) => Sour
 
 /** Every source, by the name that `sources` takes. */
 export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
-  docker: (settings, context) => createDockerSources({ ...settings, isRelevant: relevance(settings) }, context),
+  docker(settings, context) {
+    const { docker, announce } = settings
+    // Other hosts are told the same address of published ports as our own proxy.
+    const address = docker.address || announce.address
+    const keepsInspect = hasPolicies(settings)
+    return createDockerSources(
+      { ...settings, docker: { ...docker, address }, keepsInspect, isRelevant: relevance(settings) },
+      context,
+    )
+  },
   'rancher-metadata': (settings, context) => {
     const { metadata, labelPrefix, pollInterval } = settings
     return [
@@ -23,6 +33,7 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
   'rancher-api': (settings, context) => [
     createRancherApiSource({ ...settings.rancher, isRelevant: relevance(settings) }, context),
   ],
+  etcd: (settings, context) => [createEtcdSource(settings, context)],
   consul: ({ consul, labelPrefix }, context) => [
     createConsulSource({ ...consul, labelPrefix, lease: consul.lease || DEFAULT_LEASE_MS }, context),
   ],
@@ -32,11 +43,17 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
 /** Who announces without a lease may well read what others announce with one. */
 const DEFAULT_LEASE_MS = 30_000
 
+/** Policies beyond the one that announces what takes part are asked of every container, and shown all of it. */
+const hasPolicies = ({ registries, policies }: Settings): boolean =>
+  registries.includes('etcd') && policies.some((name) => name !== 'hostler')
+
 /** What a source may drop at once, so that memory stays with what takes part. */
 const relevance =
   (settings: Settings) =>
   (labels: Readonly<Record<string, string>>): boolean =>
-    takesPart(labels, settings) || (settings.registries.includes('consul') && hasRanconLabel(labels))
+    hasPolicies(settings) ||
+    takesPart(labels, settings) ||
+    (settings.registries.includes('consul') && hasRanconLabel(labels))
 
 export const createSources = (settings: Settings, context: SourceContext): Source[] =>
   settings.sources.flatMap((name) => sourceFactories[name as SourceName](settings, context))

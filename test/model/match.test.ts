@@ -4,7 +4,7 @@ import type { Instance } from '../../src/model/instance.js'
 import { type Asked, createMatcher } from '../../src/model/match.js'
 import type { Plan, Route } from '../../src/model/plan.js'
 import { createPlanner } from '../../src/model/planner.js'
-import { ruleOf } from '../../src/proxies/traefik/rule.js'
+import { ruleOf } from '../../src/model/traefik-rule.js'
 import { instance, rules } from '../support/instances.js'
 
 const planOf = (...instances: Instance[]): Plan => createPlanner(rules)(instances)

@@ -15,10 +15,10 @@ export function consulRegistry(
   const settings: ConsulRegistrySettings = {
     ...accessTo(consul),
     ...{ idSchema: '%NAME%_%HOST%_%PORT%', nameScheme: '%NAME%', cleanupId: 'default', tag: 'hostler' },
-    ...{ lease: 0, announcer: 'host-a', hostAddress: '', rules },
+    ...{ lease: 0, announcer: 'host-a', hostAddress: '' },
     ...over,
   }
-  return createConsulRegistry(settings, { log: silentLogger(), clock: systemClock })
+  return createConsulRegistry(settings, { rules, log: silentLogger(), clock: systemClock })
 }
 
 export interface FactsOptions {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Settings } from '../../config/schema.js'
 import type { Backend, Plan, Route, Server } from '../../model/plan.js'
+import { priorityOf, ruleOf } from '../../model/traefik-rule.js'
 import { publicAddress } from '../public-address.js'
 import type { CertificateContext } from './certificates.js'
 import { REVISION_TOKEN } from './revision.js'
-import { priorityOf, ruleOf } from './rule.js'
 
 /** What the templates in `templates/traefik` get. Every field is always there; what is not set is null. */
 export interface TraefikContext {

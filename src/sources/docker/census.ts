@@ -17,6 +17,7 @@ export interface CensusDeps {
   readonly client: EngineClient
   readonly isRelevant: (labels: Readonly<Record<string, string>>) => boolean
   readonly known: (id: string) => Container | undefined
+  readonly keepsInspect: boolean
   readonly log: Logger
 }
 
@@ -44,10 +45,11 @@ function merge(entry: unknown, podman: boolean, knownOf: CensusDeps['known']): C
 
 /** Undefined: it is gone by now. One that cannot be inspected is taken as listed, and looked at again next time. */
 async function completed(merged: Container, podman: boolean, deps: CensusDeps, signal: AbortSignal) {
-  if (merged.complete && !(podman && healthIsOpen(merged, deps.known(merged.id)))) return merged
+  const isMissing = deps.keepsInspect && !merged.inspect
+  if (merged.complete && !isMissing && !(podman && healthIsOpen(merged, deps.known(merged.id)))) return merged
   try {
     const answer = await deps.client.inspect(merged.id, signal)
-    return answer === undefined ? undefined : (fromInspect(answer) ?? merged)
+    return answer === undefined ? undefined : (fromInspect(answer, deps.keepsInspect) ?? merged)
   } catch (error) {
     signal.throwIfAborted()
     deps.log.warn(

@@ -1,3 +1,4 @@
+import { fields } from '../../lib/docker/fields.js'
 import type { InstanceHealth, InstanceState } from '../../model/instance.js'
 
 /** What an engine says of one container, whichever of its answers that was read from. */
@@ -19,6 +20,8 @@ export interface Container {
   readonly ports: readonly ContainerPort[]
   /** False: there may be more ports (and more to say) than this answer tells. */
   readonly complete: boolean
+  /** The whole answer to inspecting it, where that is kept: then what has none is not complete. */
+  readonly inspect?: Readonly<Record<string, unknown>>
   /** How it is asked to stop; only inspecting tells. */
   readonly stop?: { readonly signal: number; readonly timeoutMs: number }
 }
@@ -54,7 +57,14 @@ export function joinedContainer({ networkMode }: Container): string | undefined 
 /** What is known of a container that has just died, before anybody looked again. */
 export function died(container: Container): Container {
   const ports = container.ports.map(({ port }) => ({ port, bindings: [] }))
-  return { ...container, state: 'stopped', health: 'none', addresses: [], ports }
+  const inspect = container.inspect && deadOne(container.inspect)
+  return { ...container, state: 'stopped', health: 'none', addresses: [], ports, ...(inspect && { inspect }) }
+}
+
+/** What is said of it until it has been inspected again. */
+function deadOne(inspect: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const state = { ...fields(inspect['State']), Status: 'exited', Running: false, Paused: false }
+  return { ...inspect, State: state, NetworkSettings: { ...fields(inspect['NetworkSettings']), Networks: {} } }
 }
 
 /**
@@ -62,6 +72,8 @@ export function died(container: Container): Container {
  * neither health nor network mode, nor ports that are not published.
  */
 export function mergeListed(listed: Container, known: Container | undefined, podman: boolean): Container {
+  // The same as what was inspected: then that still holds.
+  if (known?.inspect && isAsListed(listed, known)) return known
   if (!known || listed.complete) return known?.stop ? { ...listed, stop: known.stop } : listed
   const ports = new Map(known.ports.map(({ port }) => [port, { port, bindings: [] as readonly Binding[] }]))
   for (const port of listed.ports) ports.set(port.port, port)
@@ -74,3 +86,14 @@ export function mergeListed(listed: Container, known: Container | undefined, pod
     ...(known.stop && { stop: known.stop }),
   }
 }
+
+/** As far as the list tells. */
+const isAsListed = (listed: Container, known: Container): boolean =>
+  listed.state === known.state &&
+  listed.name === known.name &&
+  (listed.state !== 'running' || listed.health === known.health || known.health === 'none') &&
+  listed.addresses.length === known.addresses.length &&
+  listed.addresses.every(({ network, address }, index) => {
+    const other = known.addresses[index]
+    return other?.network === network && other.address === address
+  })

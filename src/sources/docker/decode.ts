@@ -32,7 +32,8 @@ export function fromListEntry(value: unknown, podman: boolean): Container | unde
   }
 }
 
-export function fromInspect(value: unknown): Container | undefined {
+/** @param keeps whether the whole answer is kept with it */
+export function fromInspect(value: unknown, keeps = false): Container | undefined {
   const answer = fields(value)
   const id = string(answer['Id'])
   if (id === '') return undefined
@@ -53,6 +54,7 @@ export function fromInspect(value: unknown): Container | undefined {
     addresses: up ? readAddresses(answer) : [],
     ports: inspectedPorts(answer, up),
     complete: true,
+    ...(keeps && { inspect: answer }),
     stop: { signal: signalNumber(string(config['StopSignal'])) ?? SIGTERM, timeoutMs: readStopTimeout(config) },
   }
 }

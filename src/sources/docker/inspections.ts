@@ -18,6 +18,7 @@ export interface Inspections {
 
 export interface InspectionDeps {
   readonly client: EngineClient
+  readonly keepsInspect: boolean
   /** @param isCurrent false once the container was removed meanwhile */
   found(container: Container, isCurrent: () => boolean, signal: AbortSignal): Promise<void>
   gone(id: string): void
@@ -33,7 +34,7 @@ interface Inspection {
 /** A container with events all the time must become known all the same. */
 const MAX_PASSED_OVER = 5
 
-export function createInspections({ client, found, gone, log }: InspectionDeps): Inspections {
+export function createInspections({ client, keepsInspect, found, gone, log }: InspectionDeps): Inspections {
   const running = new Map<string, Inspection>()
 
   function ask(id: string, done: () => void, signal: AbortSignal): void {
@@ -70,7 +71,7 @@ export function createInspections({ client, found, gone, log }: InspectionDeps):
   async function read(id: string, signal: AbortSignal): Promise<Container | undefined> {
     const answer = await client.inspect(id, signal)
     if (answer === undefined) return undefined
-    const container = fromInspect(answer)
+    const container = fromInspect(answer, keepsInspect)
     if (!container) throw new HostlerError('DOCKER_ANSWER', `inspecting container ${id} gave something that is none`)
     return container
   }

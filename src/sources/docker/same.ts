@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { ExposedPort, Instance, NetworkAddress } from '../../model/instance.js'
 import type { Binding, Container, ContainerAddress, ContainerPort } from './container.js'
 
@@ -10,7 +11,8 @@ export function sameInstance(a: Instance, b: Instance): boolean {
     a.createdAt === b.createdAt &&
     sameList(a.networks, b.networks, sameNetwork) &&
     sameList(a.ports, b.ports, samePort) &&
-    sameLabels(a.labels, b.labels)
+    sameLabels(a.labels, b.labels) &&
+    (a.inspect === b.inspect || isDeepStrictEqual(a.inspect, b.inspect))
   )
 }
 
@@ -38,6 +40,7 @@ export function sameContainer(a: Container, b: Container): boolean {
     a.createdAt === b.createdAt &&
     a.networkMode === b.networkMode &&
     a.complete === b.complete &&
+    a.inspect === b.inspect &&
     sameList(a.addresses, b.addresses, sameAddress) &&
     sameList(a.ports, b.ports, sameContainerPort) &&
     sameLabels(a.labels, b.labels)

@@ -17,6 +17,8 @@ export interface TrackerDeps {
   readonly client: EngineClient
   readonly isRelevant: (labels: Readonly<Record<string, string>>) => boolean
   readonly rules: NeighbourhoodRules
+  /** Each container's whole inspect answer goes along with its facts. */
+  readonly keepsInspect: boolean
   readonly clock: Clock
   readonly log: Logger
 }
@@ -50,7 +52,7 @@ export class Tracker {
     this.#neighbourhood = createNeighbourhood(deps.rules)
     if (deps.rules.reach !== 'auto' || deps.rules.remoteHost !== undefined) this.#rootless = false
     this.#inspections = createInspections({
-      ...{ client: deps.client, log: deps.log },
+      ...{ client: deps.client, keepsInspect: deps.keepsInspect, log: deps.log },
       found: (container, isCurrent, signal) => this.#found(container, isCurrent, signal),
       gone: (id) => this.#forget(id),
     })

@@ -56,6 +56,7 @@ export function toInstance(container: Container, { source, vantage, joined, stop
     state: stopping ? 'stopping' : container.state,
     networks: networksOf(container, joined, vantage),
     ports: portsOf(container, joined).map((port) => toExposedPort(port, vantage)),
+    ...(container.inspect && { inspect: container.inspect }),
   }
 }
 

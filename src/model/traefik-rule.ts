@@ -1,4 +1,4 @@
-import type { Route } from '../../model/plan.js'
+import type { Route } from './plan.js'
 
 /**
  * A route as a Traefik v3 rule. Hosts, paths and cookies of a plan hold no backtick and no backslash, so they can stand

@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { Settings } from '../config/schema.js'
+import { createEtcdClient } from '../lib/etcd/client.js'
+import { takesPart } from '../model/labels.js'
+import { createWishReader } from '../model/reader.js'
+import type { LabelRules } from '../model/wishes.js'
+import { createKeys } from './etcd/keys.js'
+import type { ContainerNodes } from './etcd/policies/built-in.js'
+import { createEngine } from './etcd/policies/engine.js'
+import { hostler } from './etcd/policies/hostler.js'
+import { createPolicySet } from './etcd/policies/policy-set.js'
+import { skydns } from './etcd/policies/skydns.js'
+import { traefik } from './etcd/policies/traefik.js'
+import { createRegistrar } from './etcd/registrar.js'
+import { createTenure } from './etcd/tenure.js'
+import type { Registry, RegistryContext } from './registry.js'
+
+/**
+ * etcd: policies say which nodes each container has, and a registrar keeps them there together with those of other hosts.
+ * @throws HostlerError `CONFIG` for endpoints, files or policies that cannot be used
+ */
+export function createEtcdRegistry(settings: Settings, { rules, log: parent, clock }: RegistryContext): Registry {
+  const { etcd, announce, stateDir } = settings
+  const log = parent.child({ registry: 'etcd' })
+  const name = announce.name || hostname()
+  const prefix = `/${etcd.prefix.replace(/^\/+|\/+$/g, '')}`
+  const client = createEtcdClient(etcd)
+  const keys = createKeys(prefix)
+  const path = join(stateDir, `etcd-${fingerprint([prefix, name, ...etcd.endpoints])}.json`)
+  const tenure = createTenure({ ...{ client, keys, name, path, clock, log }, leaseMs: etcd.lease })
+  const registrar = createRegistrar({ ...{ client, keys, tenure, clock, log }, auditMs: etcd.lease })
+  const engine = createEngine({ reserved: keys.registrar })
+  const set = createPolicySet({
+    ...{ client, clock, policies: settings.policies, folder: settings.services },
+    builtIns: builtIns(settings, { instances: `${prefix}/instances/${encodeURIComponent(name)}`, rules }),
+  })
+  /** What was announced last: only of this is it known that nobody wants it any more. */
+  let last: ReadonlyMap<string, unknown> = new Map()
+
+  return {
+    name: 'etcd',
+    async sync({ instances, isWhole }, signal) {
+      const found = await set.services()
+      const { nodes, troubles } = await engine.run(instances, found.services, signal)
+      const kept = (node: string) => !isWhole || (!found.isWhole && !last.has(node))
+      const announced = await registrar.announce({ nodes, kept }, signal)
+      last = nodes
+      const { claims: entries, written, removed } = announced
+      return { ...{ entries, written, removed }, troubles: [...found.troubles, ...troubles, ...announced.troubles] }
+    },
+    async run(disturbed, signal) {
+      await Promise.all([registrar.run(disturbed, signal), set.run(disturbed, signal)])
+    },
+    withdraw: (signal) => registrar.withdraw(signal),
+    async close() {
+      await set.close()
+      client.close()
+    },
+  }
+}
+
+const fingerprint = (parts: readonly string[]): string =>
+  createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12)
+
+function builtIns(
+  settings: Settings,
+  { instances, rules }: { instances: string; rules: LabelRules },
+): ContainerNodes[] {
+  const { announce, skydns: skydnsSettings, traefik: traefikSettings, https } = settings
+  const { entryPoints, tlsEntryPoints, certResolver } = traefikSettings
+  return [
+    hostler({
+      prefix: instances,
+      address: announce.address,
+      isRelevant: (labels) => takesPart(labels, settings),
+    }),
+    skydns(skydnsSettings),
+    traefik({
+      ...{ rules, entryPoints, certResolver, address: announce.address },
+      read: createWishReader(rules),
+      tlsEntryPoints: https.enabled ? tlsEntryPoints : [],
+    }),
+  ]
+}

@@ -1,0 +1,73 @@
+import { pathToFileURL } from 'node:url'
+import type { Instance } from '../../../model/instance.js'
+import { inspectOf } from './inspect.js'
+import type { Config, Outcome, Policy } from './policy.js'
+import { openThread, type PolicyThread, type ThreadOptions } from './thread.js'
+
+export interface FilePolicyOptions {
+  readonly name: string
+  readonly path: string
+  readonly limitMs?: number
+  readonly program?: URL
+}
+
+/** Whoever gets stuck more often than this at a time is not asked any more until the containers change. */
+const MAX_STUCK = 3
+const LIMIT_MS = 1000
+
+/**
+ * A policy in a file of the user's, in a thread of its own: it may throw, loop or use up its memory, and only the container
+ * that it does it with has no nodes of it.
+ * @throws HostlerError `POLICY` when the file cannot be loaded
+ */
+export async function createFilePolicy({
+  name,
+  path,
+  limitMs = LIMIT_MS,
+  program,
+}: FilePolicyOptions): Promise<Policy> {
+  const options: ThreadOptions = {
+    url: pathToFileURL(path).href,
+    limitMs,
+    program: program ?? new URL('./thread-main.js', import.meta.url),
+  }
+  const first = await openThread(options)
+  let thread: PolicyThread | undefined = first
+
+  async function evaluate(instances: readonly Instance[], config: Config, signal: AbortSignal): Promise<Outcome[]> {
+    const outcomes = new Map<Instance, Outcome>()
+    for (let stuck = 0; stuck <= MAX_STUCK && !signal.aborted; stuck++) {
+      const open = instances.filter((instance) => !outcomes.has(instance))
+      if (open.length === 0) break
+      thread ??= await openThread(options)
+      const ran = await thread.run(open.map(inspectOf), config)
+      if ('outcomes' in ran) {
+        for (const [index, outcome] of ran.outcomes.entries()) outcomes.set(open[index] as Instance, outcome)
+      } else {
+        thread = undefined
+        outcomes.set(open[ran.stuckAt] as Instance, { error: ran.why })
+      }
+    }
+    return instances.map(
+      (instance) => outcomes.get(instance) ?? { error: 'it got stuck with other containers too often' },
+    )
+  }
+
+  return {
+    name,
+    ...(first.config && { config: first.config }),
+    prefix: () => first.prefix,
+    async evaluate(instances, config, signal) {
+      try {
+        return await evaluate(instances, config, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        const reason = error instanceof Error ? error.message : String(error)
+        return instances.map(() => ({ error: reason }))
+      }
+    },
+    async close() {
+      await thread?.close()
+    },
+  }
+}

@@ -1,0 +1,285 @@
+import type { Clock } from '../../lib/clock.js'
+import { createDeferred } from '../../lib/deferred.js'
+import { codeOf } from '../../lib/errors.js'
+import type { EtcdClient } from '../../lib/etcd/client.js'
+import { prefixRange } from '../../lib/etcd/keys.js'
+import { mirror } from '../../lib/etcd/mirror.js'
+import type { Logger } from '../../lib/logger.js'
+import { orAborted } from '../../lib/signals.js'
+import { createTurns } from '../../lib/turns.js'
+import { createConflicts } from './conflicts.js'
+import type { Keys } from './keys.js'
+import { createSettle, type Group, type Wish } from './settle.js'
+import type { Tenure } from './tenure.js'
+import { createView, type Stir } from './view.js'
+
+/**
+ * Keeps nodes in etcd together with all other Hostlers that share the prefix. What each of them wants is a claim on its own
+ * lease; a node has the smallest value that is claimed, and hangs on a lease that all of them keep alive.
+ *
+ * - §0 One container, one node: it is set, kept, changed and removed with its container.
+ * - §1 Several containers, the same value: kept while any of them wants it.
+ * - §2 Several containers, different values: the smallest one, with a warning, until they agree.
+ * - §3 The same across machines, the same value: whoever leaves takes only its own claim along.
+ * - §4 The same across machines, different values: the smallest one everywhere, with a warning on every side.
+ *
+ * Whoever crashes leaves claims that end with its lease; those that are left then look after its nodes. When nobody is left,
+ * the shared lease ends, and with it every node.
+ */
+export interface Registrar {
+  /**
+   * Makes our claims these. What belongs together goes in one transaction.
+   * @throws HostlerError when etcd cannot be reached or refuses
+   */
+  announce(wanted: Wanted, signal: AbortSignal): Promise<Announced>
+  /** Follows the claims of all and keeps ours alive until aborted. `disturbed`: `announce` should be called again. */
+  run(disturbed: () => void, signal: AbortSignal): Promise<void>
+  withdraw(signal: AbortSignal): Promise<void>
+}
+
+export interface Wanted {
+  /** By node: its value and the group (a container) that it is written with. */
+  readonly nodes: ReadonlyMap<string, WantedNode>
+  /** Claims to these stay as they are, whether wanted or not. */
+  readonly kept: (node: string) => boolean
+}
+
+export interface WantedNode {
+  readonly value: string
+  readonly group: string
+}
+
+export interface Announced {
+  readonly claims: number
+  readonly written: number
+  readonly removed: number
+  readonly troubles: readonly string[]
+}
+
+export interface RegistrarInputs {
+  readonly client: EtcdClient
+  readonly keys: Keys
+  readonly tenure: Tenure
+  /** How often every node is looked at. */
+  readonly auditMs: number
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Of those who could put a node right the first does so at once, the next ones when they find it undone after as long each. */
+const RANK_MS = 500
+/** Changes must not have to wait for the whole of an audit. */
+const AUDITED_AT_ONCE = 200
+
+export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: RegistrarInputs): Registrar {
+  const view = createView(keys)
+  const settle = createSettle({ client, keys, view })
+  const conflicts = createConflicts({ view, keys, log })
+  const turns = createTurns()
+  /** What we have claimed under the lease that we hold. */
+  const claimed = new Map<string, string>()
+  let foreign: ReadonlySet<string> = new Set()
+  /** The first word from etcd, good or bad. */
+  const heard = createDeferred()
+  let outage: unknown
+  let disturb: () => void = () => undefined
+
+  function lost(): void {
+    tenure.lose()
+    claimed.clear()
+    disturb()
+  }
+
+  async function announce({ nodes, kept }: Wanted, signal: AbortSignal): Promise<Announced> {
+    await orAborted(heard.promise, signal)
+    if (outage !== undefined) throw outage
+    const holder = await holdAnew(signal)
+    const { changed, gone } = differenceOf(claimed, { nodes, kept })
+    const skipped = new Set(foreign)
+    try {
+      const settled = await settle(holder, [...groupsOf(changed, nodes), ...gone.map((node) => [{ node }])], signal)
+      for (const { node, value } of changed) note(node, value, settled.foreign)
+      for (const node of gone) claimed.delete(node)
+      for (const { node } of changed) if (!settled.foreign.includes(node)) skipped.delete(node)
+      for (const node of settled.foreign) if (nodes.has(node)) skipped.add(node)
+    } catch (error) {
+      // How far it came is not known; everything is looked at again.
+      if (codeOf(error) === 'ETCD_LEASE') lost()
+      else for (const { node } of changed) claimed.delete(node)
+      throw error
+    }
+    foreign = new Set([...skipped].filter((node) => nodes.has(node)))
+    conflicts.look([...changed.map(({ node }) => node), ...gone], claimed, holder.process)
+    return {
+      claims: claimed.size,
+      written: changed.length,
+      removed: gone.length,
+      troubles: [...[...foreign].map(foreignTrouble), ...conflicts.troubles()],
+    }
+  }
+
+  function note(node: string, value: string, skipped: readonly string[]): void {
+    if (skipped.includes(node)) claimed.delete(node)
+    else claimed.set(node, value)
+  }
+
+  /** With a lease that was taken over come the claims on it. */
+  async function holdAnew(signal: AbortSignal) {
+    const before = tenure.current()
+    const holder = await tenure.hold(signal)
+    if (holder === before) return holder
+    claimed.clear()
+    for (const [node, { value }] of view.claimsBy(holder.process)) claimed.set(node, value)
+    await collect([...(await client.keysOf(keys.sharedLease, signal))], signal)
+    return holder
+  }
+
+  /** Nodes on the shared lease that nobody claims any more. */
+  async function collect(nodes: readonly string[], signal: AbortSignal): Promise<void> {
+    const ghosts = nodes.filter((node) => view.claims(node).size === 0)
+    const holder = tenure.current()
+    if (holder && ghosts.length > 0)
+      await settle(
+        holder,
+        ghosts.map((node) => [{ node }]),
+        signal,
+      )
+  }
+
+  function stirred({ nodes, orphans, ended }: Stir, signal: AbortSignal): void {
+    const holder = tenure.current()
+    if (!holder) return
+    const isStolen = tenure.isStolen(view.processes().get(holder.process))
+    if (isStolen) log.warn('another process has taken over our lease; do two of them share HOSTLER_STATE_DIR?')
+    if (isStolen || ended.has(holder.process)) {
+      lost()
+      return
+    }
+    if (conflicts.look(nodes, claimed, holder.process)) disturb()
+    for (const [delayMs, group] of byRank(orphans, holder.process)) void mend(delayMs, group, signal)
+  }
+
+  /** Who has most to do with a node mends it; the others look later whether it was done. */
+  function byRank(orphans: ReadonlySet<string>, process: string): Map<number, string[]> {
+    const live = [...view.processes().keys()].sort()
+    const byDelay = new Map<number, string[]>()
+    for (const node of orphans) {
+      const claimants = [...view.claims(node).keys()].sort()
+      const order = [...claimants, ...live.filter((id) => !claimants.includes(id))]
+      const delayMs = Math.max(order.indexOf(process), 0) * RANK_MS
+      const same = byDelay.get(delayMs)
+      if (same) same.push(node)
+      else byDelay.set(delayMs, [node])
+    }
+    return byDelay
+  }
+
+  async function mend(delayMs: number, nodes: readonly string[], signal: AbortSignal): Promise<void> {
+    try {
+      if (delayMs > 0) await clock.sleep(delayMs, signal)
+      await turns.take(() => look(nodes, signal))
+    } catch (err) {
+      if (signal.aborted) return
+      log.debug({ err, nodes: nodes.length }, 'nodes could not be looked after')
+      if (codeOf(err) === 'ETCD_LEASE') lost()
+    }
+  }
+
+  /** Puts right what is not as the claims say. */
+  async function look(nodes: readonly string[], signal: AbortSignal): Promise<void> {
+    const holder = tenure.current()
+    if (!holder) return
+    const wishOf = (node: string): Wish => {
+      const value = claimed.get(node)
+      return { node, ...(value !== undefined && { value }) }
+    }
+    const { written } = await settle(
+      holder,
+      nodes.map((node) => [wishOf(node)]),
+      signal,
+    )
+    if (written > 0)
+      log.info({ written, nodes: nodes.length }, 'nodes were put right that others left behind or changed')
+  }
+
+  async function audit(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await clock.sleep(auditMs, signal).catch(() => undefined)
+      const nodes = [...claimed.keys()]
+      for (let from = 0; from < nodes.length && !signal.aborted; from += AUDITED_AT_ONCE)
+        await mend(0, nodes.slice(from, from + AUDITED_AT_ONCE), signal)
+      await turns
+        .take(() => collectAsFirst(signal))
+        .catch((err) => log.debug({ err }, 'ghosts could not be looked for'))
+    }
+  }
+
+  /** One of all is enough. */
+  async function collectAsFirst(signal: AbortSignal): Promise<void> {
+    const [first] = [...view.processes().keys()].sort()
+    if (signal.aborted || first === undefined || first !== tenure.current()?.process) return
+    await collect(await client.keysOf(keys.sharedLease, signal), signal)
+  }
+
+  return {
+    announce: (wanted, signal) => turns.take(() => announce(wanted, signal)),
+    async run(disturbed, signal) {
+      disturb = disturbed
+      const events = {
+        all: (listing: Parameters<typeof view.replace>[0]) => {
+          stirred(view.replace(listing), signal)
+          outage = undefined
+          heard.resolve()
+          disturbed()
+        },
+        changed: (changes: Parameters<typeof view.apply>[0], revision: bigint) =>
+          stirred(view.apply(changes, revision), signal),
+        failed: (error: unknown) => {
+          outage = error
+          heard.resolve()
+          disturbed()
+        },
+      }
+      await Promise.all([
+        mirror({ client, range: prefixRange(keys.registrar), clock }, events, signal),
+        tenure.keep(() => {
+          if (!tenure.current()) claimed.clear()
+          disturbed()
+        }, signal),
+        audit(signal),
+      ])
+    },
+    async withdraw(signal) {
+      const holder = tenure.current()
+      if (!holder) return
+      await settle(
+        holder,
+        [...claimed.keys()].map((node) => [{ node }]),
+        signal,
+      )
+      claimed.clear()
+      await tenure.end(signal)
+    },
+  }
+}
+
+const foreignTrouble = (node: string): string =>
+  `${node} is in etcd already and is not Hostler's; it stays as it is: remove it, or let the policy write elsewhere`
+
+function differenceOf(claimed: ReadonlyMap<string, string>, { nodes, kept }: Wanted) {
+  const changed = [...nodes].flatMap(([node, { value }]) => (claimed.get(node) === value ? [] : [{ node, value }]))
+  const gone = [...claimed.keys()].filter((node) => !nodes.has(node) && !kept(node))
+  return { changed, gone }
+}
+
+/** What one container wants is written at once. */
+function groupsOf(wishes: readonly { node: string; value: string }[], nodes: Wanted['nodes']): Group[] {
+  const groups = new Map<string, Wish[]>()
+  for (const wish of wishes) {
+    const name = nodes.get(wish.node)?.group ?? ''
+    const group = groups.get(name)
+    if (group) group.push(wish)
+    else groups.set(name, [wish])
+  }
+  return [...groups.values()]
+}

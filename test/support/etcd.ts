@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Etcd3 } from 'etcd3'
+import { freePort } from './ports.js'
+import { tempDir } from './temp.js'
+import { until } from './wait.js'
+
+/** One real etcd of its own, on loopback, with its data in a folder that is gone after the suite. */
+export interface TestEtcd {
+  /** `http://127.0.0.1:PORT`, as ETCD_ENDPOINT takes it. */
+  readonly endpoint: string
+  readonly port: number
+  /** A client for looking at it; without TLS and user. */
+  readonly client: Etcd3
+  /** Everything below a prefix. */
+  all(prefix: string): Promise<Record<string, string>>
+  /** SIGKILL; its data stays. */
+  kill(): Promise<void>
+  /** Starts again, with the same data or with none. */
+  resume(how?: 'same' | 'empty'): Promise<void>
+  signal(signal: NodeJS.Signals): void
+  stop(): Promise<void>
+}
+
+export interface EtcdOptions {
+  /** More arguments. */
+  readonly args?: readonly string[]
+  readonly scheme?: 'http' | 'https'
+  readonly port?: number
+}
+
+export async function startEtcd({ args = [], scheme = 'http', port: given }: EtcdOptions = {}): Promise<TestEtcd> {
+  const folder = tempDir('hostler-etcd-')
+  const [port, peerPort] = [given ?? (await freePort()), await freePort()]
+  const endpoint = `${scheme}://127.0.0.1:${port}`
+  const peer = `http://127.0.0.1:${peerPort}`
+  const flags = [
+    ...['--name', 'one', '--data-dir', join(folder, 'data'), '--logger', 'zap', '--log-level', 'error'],
+    ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
+    ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `one=${peer}`],
+    // One server needs no time to agree with itself, and leases may be as short as a second then.
+    ...['--heartbeat-interval', '20', '--election-timeout', '200'],
+    ...args,
+  ]
+  let child: ChildProcess | undefined
+  const start = async () => {
+    mkdirSync(folder, { recursive: true })
+    const log = openSync(join(folder, 'log'), 'a')
+    // It must not outlive a test run that is killed.
+    child = spawn('setpriv', ['--pdeathsig', 'KILL', 'etcd', ...flags], { stdio: ['ignore', log, log] })
+    closeSync(log)
+    await until('etcd listens', () => isListening(port, child, folder))
+  }
+  const kill = async () => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+  await start()
+  const client = new Etcd3({ hosts: endpoint })
+  return {
+    ...{ endpoint, port, client, kill },
+    all: async (prefix) => client.getAll().prefix(prefix).strings(),
+    async resume(how = 'same') {
+      if (how === 'empty') rmSync(join(folder, 'data'), { recursive: true, force: true })
+      await start()
+    },
+    signal: (signal) => void child?.kill(signal),
+    async stop() {
+      client.close()
+      await kill()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function isListening(port: number, child: ChildProcess | undefined, folder: string): Promise<boolean> {
+  if (child?.exitCode !== null && child?.exitCode !== undefined)
+    throw new Error(`etcd ended with ${child.exitCode}:\n${readFileSync(join(folder, 'log'), 'utf8')}`)
+  const { connect } = await import('node:net')
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
