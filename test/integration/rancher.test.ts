@@ -38,12 +38,12 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
   /** A service of that stack which can run, and does not. */
   function lodge(
     stack: string,
-    { labels = {}, ...more }: { labels?: Record<string, string>; imageUuid?: string } = {},
+    { labels = {}, name = 'web', ...more }: { labels?: Record<string, string>; name?: string; imageUuid?: string } = {},
   ) {
     const config = { imageUuid: `docker:${RANCHER_IMAGE}`, ports: ['80/tcp'], ...more }
     const wakes = { 'hostler.port': '80', 'hostler.wake': 'true', ...labels }
     const launchConfig = { ...config, labels: wakes }
-    return api.add({ name: 'web', stack, state: 'inactive', publicEndpoints: [], launchConfig })
+    return api.add({ name, stack, state: 'inactive', publicEndpoints: [], launchConfig })
   }
   const phase = (stack: string, wanted: string) =>
     until(
@@ -70,6 +70,23 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
       expect([slept.code, slept.stdout]).toEqual([0, expect.stringMatching(/^shop asleep/)])
       expect([service.state, api.world.portOf(service.id)]).toEqual(['inactive', undefined])
     }
+  }, 60_000)
+
+  test('one without traffic of its own wakes and sleeps with its stack, however often', async () => {
+    const database = lodge('pair', { name: 'db', labels: { 'hostler.port': 'none' } })
+    lodge('pair')
+    await phase('pair', 'asleep')
+    await routed('pair')
+    // Long enough for each of its states to be seen.
+    api.world.transitMs = 300
+    for (const starts of [1, 2, 3, 4]) {
+      expect((await rig.ask('pair.ci.test')).status).toBe(200)
+      expect([database.state, api.world.starts(database.id)]).toEqual(['active', starts])
+      await rig.run(['sleep', 'pair'], { HOSTLER_PRIVATE_LISTEN: privatePort })
+      expect(database.state).toBe('inactive')
+    }
+    api.world.transitMs = 40
+    expect(hostler.log()).not.toContain('again and again')
   }, 60_000)
 
   test('one that nobody uses goes to sleep by itself', async () => {

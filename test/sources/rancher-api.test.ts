@@ -165,7 +165,8 @@ describe('a service of the API', () => {
     ['active', 'unhealthy', 'running', 'unhealthy'],
     ['active', 'initializing', 'running', 'starting'],
     ['active', 'started-once', 'stopped', 'none'],
-    ['activating', 'initializing', 'restarting', 'none'],
+    ['activating', 'initializing', 'running', 'starting'],
+    ['activating', 'unhealthy', 'running', 'starting'],
     ['restarting', 'healthy', 'restarting', 'none'],
     ['deactivating', 'healthy', 'stopping', 'none'],
     ['removing', 'healthy', 'stopping', 'none'],
@@ -268,9 +269,9 @@ describe('what is asked of Rancher', () => {
     const reports: (readonly Instance[])[] = []
     const events = { report: (all: readonly Instance[]) => void reports.push(all), failed: () => undefined }
     const ended = sourceOf(api, { pollInterval: 60_000 }).watch(events, forever)
-    await until('it is seen starting', () => reports.at(-1)?.[0]?.state === 'restarting')
+    await until('it is seen starting', () => reports.at(-1)?.[0]?.health === 'starting')
     for (const service of api.world.services.values()) Object.assign(service, { state: 'active', transitioning: 'no' })
-    await until('it is seen running', () => reports.at(-1)?.[0]?.state === 'running')
+    await until('it is seen running', () => reports.at(-1)?.[0]?.health === 'none')
     abort()
     await ended
   })

@@ -54,8 +54,7 @@ function toInstances({ service, stack, project }: Located, name: string): Instan
     ...(stack !== undefined && { stack }),
     service: service.name,
     labels: service.launchConfig?.labels ?? {},
-    state: stateOf(service),
-    health: healthOf(service),
+    ...conditionOf(service),
     createdAt: service.createdAt,
     networks: [],
     environment: project.name,
@@ -65,3 +64,9 @@ function toInstances({ service, stack, project }: Located, name: string): Instan
     return { id: `${service.id}${suffix}`, name: `${name}${suffix}`, ...common, ports }
   })
 }
+
+/** What is being activated has been started, and nothing of it has ended, as `restarting` would say. */
+const conditionOf = (service: RancherService): Pick<Instance, 'state' | 'health'> =>
+  service.state === 'activating'
+    ? { state: 'running', health: 'starting' }
+    : { state: stateOf(service), health: healthOf(service) }
