@@ -2,8 +2,10 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { messageOf } from '../../src/lib/errors.js'
 import { silentLogger } from '../../src/lib/logger.js'
 import type { Instance } from '../../src/model/instance.js'
+import { createPlanner } from '../../src/model/planner.js'
 import { createRancherApiSource, type RancherApiSettings } from '../../src/sources/rancher-api.js'
 import { createFakeClock } from '../support/clock.js'
+import { rules } from '../support/instances.js'
 import { type ApiVersion, type RancherApi, type ServiceFacts, startRancherApi } from '../support/rancher-api.js'
 import { until } from '../support/wait.js'
 import { describeSourceContract } from './contract.js'
@@ -110,6 +112,16 @@ describe('a service of the API', () => {
         ],
       },
     ])
+  })
+
+  test('has a server in its backend for each address', async () => {
+    const publicEndpoints = ['10.0.0.9', '10.0.0.8', '2001:db8::1'].map((ipAddress) => ({ ipAddress, port: 8080 }))
+    const plan = createPlanner(rules)(await listOf(await start({ name: 'web', stack: 'shop', publicEndpoints })))
+    expect(plan.rejections).toEqual([])
+    expect(
+      plan.backends.map(({ name, servers }) => [name, servers.map(({ address, port }) => `${address} ${port}`)]),
+    ).toEqual([['shop', expect.arrayContaining(['10.0.0.8 8080', '10.0.0.9 8080', '2001:db8::1 8080'])]])
+    expect(plan.routes.map(({ host }) => host)).toEqual(['shop.ci.example.com'])
   })
 
   test('is one instance for each container where ports of one address were given by chance', async () => {
