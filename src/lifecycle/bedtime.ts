@@ -188,11 +188,12 @@ export class Bedtime {
     this.#inputs.gate.release([target.key])
   }
 
-  async #act({ member, how }: SleepTarget): Promise<void> {
+  async #act({ member, how: wanted }: SleepTarget): Promise<void> {
     const { world, removeVolumes, log } = this.#inputs
     const { id, name, source } = member.instance
     const runtime = world.runtime(source)
     if (!runtime) return
+    const how = wanted === 'pause' && runtime.cannotPause ? 'stop' : wanted
     log.info({ container: name, group: this.bed.group, why: this.bed.why, how }, 'putting a container to sleep')
     await ACTS[how](runtime, id, removeVolumes, this.#life)
   }

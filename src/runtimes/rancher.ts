@@ -41,13 +41,14 @@ export function createRancherRuntime(settings: RancherRuntimeSettings, context: 
   const inTurn = (id: string, signal: AbortSignal, work: () => Promise<void>) => inTurns(serviceIdOf(id), signal, work)
   return {
     source: RANCHER_RUNTIME,
+    cannotPause: true,
     create: (spec, signal) =>
       createService({ desk, census, labels: settings, stack: rancher.stack, log }, spec, signal),
     pull: (_image, _progress, signal) =>
       impossible('images cannot be pulled through Rancher; its hosts do that when a service is started', signal),
     start: (id, signal) => inTurn(id, signal, () => acts.start(id, signal)),
     stop: (id, signal) => inTurn(id, signal, () => acts.stop(id, signal)),
-    pause: (_id, signal) => impossible('services of Rancher cannot be paused; use hostler.on-idle: stop', signal),
+    pause: (_id, signal) => impossible('services of Rancher cannot be paused; stop them', signal),
     unpause: (_id, signal) => impossible('services of Rancher cannot be paused, nor unpaused; start them', signal),
     // Rancher removes a container together with its anonymous volumes.
     remove: (id, _options, signal) => inTurn(id, signal, () => acts.remove(id, signal)),

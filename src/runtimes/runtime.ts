@@ -16,6 +16,8 @@ import type { InstanceHealth, InstanceState } from '../model/instance.js'
 export interface Runtime {
   /** The source whose instances it acts on: `Instance.source`. */
   readonly source: string
+  /** What would be paused has to be stopped there. */
+  readonly cannotPause?: boolean
   /** Creates, and does not start. Whatever fails, and whenever the signal fires: all of it is there in the end, or nothing. */
   create(spec: WorkloadSpec, signal: AbortSignal): Promise<{ readonly id: string }>
   /** Gets an image that is missing or newer; `progress` is told as it goes. */
@@ -24,6 +26,7 @@ export interface Runtime {
   start(id: string, signal: AbortSignal): Promise<void>
   /** Asks it to end with its own stop signal and time-out; resolves when it has ended. */
   stop(id: string, signal: AbortSignal): Promise<void>
+  /** Refused where `cannotPause`. */
   pause(id: string, signal: AbortSignal): Promise<void>
   unpause(id: string, signal: AbortSignal): Promise<void>
   /** Ends it where it runs, as `stop` does, and removes it. */

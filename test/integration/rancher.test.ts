@@ -89,8 +89,8 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     expect(hostler.log()).not.toContain('again and again')
   }, 60_000)
 
-  test('one that nobody uses goes to sleep by itself', async () => {
-    const service = lodge('idle', { labels: { 'hostler.idle': '1s' } })
+  test('one that nobody uses goes to sleep by itself, by being stopped, though it was to be paused', async () => {
+    const service = lodge('idle', { labels: { 'hostler.idle': '1s', 'hostler.on-idle': 'pause' } })
     await phase('idle', 'asleep')
     await routed('idle')
     expect((await rig.ask('idle.ci.test')).status).toBe(200)
