@@ -17,6 +17,11 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
   UNREACHABLE: 3,
   DOCKER: 3,
   'metadata-unreachable': 3,
+  'rancher-unreachable': 3,
+  'rancher-key': 3,
+  CONSUL: 3,
+  CONSUL_ANSWER: 3,
+  CONSUL_DENIED: 3,
   HAPROXY_MISSING: 3,
   HAPROXY_TOO_OLD: 3,
 }
@@ -123,6 +128,35 @@ for (const what of ['wake', 'sleep'] as const) {
     })
 }
 program
+  .command('sync')
+  .description(
+    'announce what a source tells in a registry, once or (-c) for as long as it runs; takes what Rancon took',
+  )
+  .argument('[source]', 'where facts come from, such as rancher, docker or file (or RANCON_SOURCE)')
+  .argument('[registry]', 'where they go: consul or etcd (or RANCON_BACKEND)')
+  .option('-s, --source-option <key=value>', "an option of the source, its settings' keys; may be repeated", append)
+  .option('-b, --backend-option <key=value>', 'the same of the registry', append)
+  .option('-c, --continuous', 'keep running and follow changes')
+  .option('-w, --wait <seconds>', 'how often everything is looked at anew with -c (5)')
+  .option('-v, --verbose', 'say more; four times for everything', (_, count: number) => count + 1, 0)
+  .option('-d, --hangup-detection <seconds>', 'has no effect any more')
+  .action(async (source: string | undefined, registry: string | undefined, options) => {
+    const [{ syncPlan }, { syncOnce }] = await Promise.all([
+      import('./cli/sync-options.js'),
+      import('./commands/sync.js'),
+    ])
+    const { sourceOption: sourceOptions, backendOption: registryOptions, ...rest } = options
+    const { flags, continuous } = syncPlan({ source, registry, sourceOptions, registryOptions, ...rest }, process.env)
+    const { settings } = await load({ flags })
+    const inputs = await context(settings)
+    if (!continuous) {
+      process.exitCode = await syncOnce(settings, inputs, print)
+      return
+    }
+    const { createApp } = await import('./app.js')
+    await until(createApp(settings, { ...inputs, duty: 'publish' }))
+  })
+program
   .command('plan')
   .description('what the running process would do next to its proxies, and why a reload; changes nothing')
   .option('--json', 'as JSON')
@@ -158,11 +192,30 @@ function collect(text: string, known: Map<string, string> | undefined): Map<stri
   return new Map(known ?? []).set(text.slice(0, split), text.slice(split + 1))
 }
 
-async function load(isPredecessor = false): Promise<LoadedConfig> {
+/** Of an option that may be repeated. */
+function append(text: string, known: readonly string[] = []): string[] {
+  return [...known, text]
+}
+
+async function load({
+  isPredecessor = false,
+  flags = new Map<string, string>(),
+}: LoadOptions = {}): Promise<LoadedConfig> {
   const { loadConfig } = await import('./config/load.js')
   const { config, set, proxy, domain, logLevel } = program.opts()
   const named = Object.entries({ proxy, domain, 'log.level': logLevel }).filter(([, value]) => value !== undefined)
-  return loadConfig({ env: process.env, flags: new Map([...(set ?? []), ...named]), file: config, isPredecessor })
+  return loadConfig({
+    env: process.env,
+    flags: new Map([...(set ?? []), ...named, ...flags]),
+    file: config,
+    isPredecessor,
+  })
+}
+
+interface LoadOptions {
+  readonly isPredecessor?: boolean
+  /** Settings that the command's own arguments stand for. */
+  readonly flags?: ReadonlyMap<string, string>
 }
 
 async function context(settings: LoadedConfig['settings']) {
@@ -171,7 +224,7 @@ async function context(settings: LoadedConfig['settings']) {
 }
 
 async function serve(duty: 'drive' | 'publish', isPredecessor = false): Promise<void> {
-  const { settings } = await load(isPredecessor)
+  const { settings } = await load({ isPredecessor })
   const [{ createApp }, { preflight }] = await Promise.all([import('./app.js'), import('./config/preflight.js')])
   preflight(settings, { plans: true, supervises: duty === 'drive' && settings.proxy.includes('haproxy') })
   await until(createApp(settings, { ...(await context(settings)), duty }))

@@ -18,7 +18,7 @@ const PREVIEW_MS = 20_000
 /** What the running process knows of itself, for probes, scrapers, programs and people. */
 export function addStateRoutes(app: FastifyInstance, { state, preview, metrics, now }: StateRoutesOptions): void {
   // Alive means that it answers at all: nothing outside this process may fail it, or it would be restarted in vain.
-  app.get('/healthz', async () => ({ status: 'ok' }))
+  for (const path of ['/healthz', '/health']) app.get(path, async () => ({ status: 'ok' }))
 
   app.get('/readyz', async (_request, reply) => {
     const { problems } = state()

@@ -96,9 +96,13 @@ describeWith(['consul'], 'the consul registry', () => {
       expect(services.map(({ Address, Port }) => `${Address}:${Port}`)).toEqual(['172.17.0.2:80', '172.17.0.2:81'])
     })
 
-    test('is announced by the address of the host where that is set', async () => {
-      const { services } = await announced(container('c', { rancon: '' }), { hostAddress: '192.0.2.7' })
-      expect(services.map(({ Address, Port }) => `${Address}:${Port}`)).toEqual(['192.0.2.7:8080'])
+    test('is not announced where only its own host reaches it, and that is said', async () => {
+      const ports = [{ port: 80, published: { address: '127.0.0.1', port: 8080 } }]
+      const { services, troubles } = await announced(container('c', { rancon: '' }, { ports }), {
+        hostAddress: '192.0.2.7',
+      })
+      expect(services).toEqual([])
+      expect(troubles).toEqual([expect.stringMatching(/^container c publishes no port at 192\.0\.2\.7/)])
     })
 
     test('that has no endpoint is said, and nothing is announced', async () => {

@@ -8,19 +8,19 @@ export interface Endpoint {
 }
 
 /** Each published port; without any, each exposed port at the container's own address. */
-export function endpointsOf(instance: Instance, hostAddress: string): Endpoint[] {
-  const published = instance.ports.flatMap(({ port }) => publishedAt(instance, port, hostAddress) ?? [])
+export function endpointsOf(instance: Instance): Endpoint[] {
+  const published = instance.ports.flatMap(({ port }) => publishedAt(instance, port) ?? [])
   if (published.length > 0) return published
   return instance.ports.flatMap(({ port }) => ownAt(instance, port) ?? [])
 }
 
 /** Where one port of a container is reached; the port need not be among those that it says it exposes. */
-export const endpointAt = (instance: Instance, port: number, hostAddress: string): Endpoint | undefined =>
-  publishedAt(instance, port, hostAddress) ?? ownAt(instance, port)
+export const endpointAt = (instance: Instance, port: number): Endpoint | undefined =>
+  publishedAt(instance, port) ?? ownAt(instance, port)
 
-function publishedAt({ ports }: Instance, containerPort: number, hostAddress: string): Endpoint | undefined {
+function publishedAt({ ports }: Instance, containerPort: number): Endpoint | undefined {
   const published = ports.find(({ port }) => port === containerPort)?.published
-  return published && { host: hostAddress || published.address, port: published.port, containerPort }
+  return published && { host: published.address, port: published.port, containerPort }
 }
 
 function ownAt({ networks }: Instance, containerPort: number): Endpoint | undefined {

@@ -89,7 +89,7 @@ class Asking {
     const shared = routes.length > 0 ? this.sharedMeta() : undefined
     const endpoints = new Map<string, Endpoint>()
     const wanted = [
-      ...(isRancon ? endpointsOf(this.reachable, this.rules.hostAddress) : []),
+      ...(isRancon ? endpointsOf(this.reachable) : []),
       ...routes.flatMap(({ port }) => this.at(port) ?? []),
     ]
     for (const endpoint of wanted) endpoints.set(`${endpoint.host} ${endpoint.port}`, endpoint)
@@ -101,7 +101,7 @@ class Asking {
   }
 
   private at(containerPort: number): Endpoint | undefined {
-    return endpointAt(this.reachable, containerPort, this.rules.hostAddress)
+    return endpointAt(this.reachable, containerPort)
   }
 
   private trouble(text: string): void {
