@@ -65,6 +65,8 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   let known: Map<string, Present> | undefined
   /** Ids that this process has announced before. */
   const told = new Set<string>()
+  /** What an agent has, and what we asked for that came to that. */
+  const asWritten = new WeakMap<Present, AgentService>()
 
   async function look(signal: AbortSignal): Promise<Map<string, Present>> {
     await heartbeat?.ensure(signal)
@@ -96,20 +98,28 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
     known = there
     const outcome: Outcome = { entries: 0, written: 0, removed: 0, troubles: [] }
     const denials: unknown[] = []
-    const attempt = (what: string, job: () => Promise<unknown>) =>
-      limited(job).catch((error: unknown) => {
+    const jobs: Promise<unknown>[] = []
+    const attempt = (what: string, job: () => Promise<unknown>) => {
+      const attempted = limited(job).catch((error: unknown) => {
         if (!isAboutOne(error)) throw error
         if (codeOf(error) === 'CONSUL_DENIED') denials.push(error)
         outcome.troubles.push(`${what}: ${messageOf(error)}`)
       })
+      jobs.push(attempted)
+    }
+    for (const [id, one] of asked.entries) {
+      const present = there.get(id)
+      if (present && isSettled(present, one)) outcome.entries++
+      else if (present && !isOurs(present, there)) outcome.troubles.push(taken(one, present))
+      // One that gets no traffic is not announced before it did.
+      else if (present || one.maintenance === undefined) attempt(named(one), () => write(one, there, outcome, signal))
+    }
+    for (const [id, present] of there) {
+      if (isUnwanted(present, asked) && isOurs(present, there))
+        attempt(`entry ${printable(id, 200)}`, () => remove(id, there, outcome, signal))
+    }
     try {
-      await settled(
-        [...asked.entries].map(([id, one]) => attempt(named(one), () => write(id, one, there, outcome, signal))),
-      )
-      const gone = [...there.values()].filter((present) => isOurs(present, there) && isUnwanted(present, asked))
-      await settled(
-        gone.map(({ id }) => attempt(`entry ${printable(id, 200)}`, () => remove(id, there, outcome, signal))),
-      )
+      await settled(jobs)
     } catch (error) {
       known = undefined
       throw error
@@ -121,43 +131,39 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   const isUnwanted = ({ id, meta }: Present, { entries, isWhole, isKept }: AskedHere) =>
     isWhole && !entries.has(id) && !isKept(meta[INSTANCE] ?? '')
 
-  /** One that gets no traffic is not announced before it did. */
+  /** Without a look at each field where it was looked at before. */
+  function isSettled(present: Present, { entry, maintenance }: AskedEntry): boolean {
+    return present.maintenance === maintenance && asWritten.get(present) === entry.service
+  }
+
   async function write(
-    id: string,
     { entry, maintenance }: AskedEntry,
     there: Map<string, Present>,
     outcome: Outcome,
     signal: AbortSignal,
   ): Promise<void> {
+    const { service } = entry
+    const id = service.ID
     const present = there.get(id)
-    if (present && !isOurs(present, there)) {
-      const whose = announcerOf(present) ?? 'somebody else'
-      outcome.troubles.push(
-        `${named({ entry })}: the id ${id} is taken by ${printable(whose, 80)}; set rancon.name, or another id schema`,
-      )
-      return
-    }
-    if (!present && maintenance !== undefined) return
-    const path = encodeURIComponent(id)
-    let isChanged = false
-    if (!present || !isWritten(present, entry.service)) {
-      await client.put('/agent/service/register', present ? entry.service : anew(entry.service, told.has(id)), signal)
-      told.add(id)
-      isChanged = true
+    const steps: (() => Promise<unknown>)[] = []
+    if (!present || !isWritten(present, service)) {
+      const body = present ? service : anew(service, told.has(id))
+      steps.push(() => client.put('/agent/service/register', body, signal))
     }
     for (const check of staleChecks(present, entry)) {
-      await client.put(`/agent/check/deregister/${encodeURIComponent(check)}`, undefined, signal)
-      isChanged = true
+      steps.push(() => client.put(`/agent/check/deregister/${encodeURIComponent(check)}`, undefined, signal))
     }
     if (present?.maintenance !== maintenance) {
-      const reason =
-        maintenance === undefined ? 'enable=false' : `enable=true&reason=${encodeURIComponent(maintenance)}`
-      await client.put(`/agent/service/maintenance/${path}?${reason}`, undefined, signal)
-      isChanged = true
+      const path = `/agent/service/maintenance/${encodeURIComponent(id)}`
+      steps.push(() => client.put(`${path}?${maintenanceQuery(maintenance)}`, undefined, signal))
     }
-    if (isChanged) there.set(id, presentOf(entry.service, maintenance))
+    for (const step of steps) await step()
+    const now = steps.length > 0 || !present ? presentOf(service, maintenance) : present
+    there.set(id, now)
+    asWritten.set(now, service)
+    told.add(id)
     outcome.entries++
-    if (isChanged) outcome.written++
+    if (steps.length > 0) outcome.written++
   }
 
   async function remove(id: string, there: Map<string, Present>, outcome: Outcome, signal: AbortSignal): Promise<void> {
@@ -207,6 +213,14 @@ const anew = (service: AgentService, isAgain: boolean): object => ({
     isAgain || check.AliasService !== undefined ? { ...check, Status: 'passing' } : check,
   ),
 })
+
+const taken = (one: AskedEntry, present: Present): string => {
+  const whose = announcerOf(present) ?? 'somebody else'
+  return `${named(one)}: the id ${present.id} is taken by ${printable(whose, 80)}; set rancon.name, or another id schema`
+}
+
+const maintenanceQuery = (reason: string | undefined): string =>
+  reason === undefined ? 'enable=false' : `enable=true&reason=${encodeURIComponent(reason)}`
 
 const staleChecks = (present: Present | undefined, { service }: Entry): string[] => {
   const asked = new Set(service.Checks.map(({ CheckID }) => CheckID))
