@@ -5,7 +5,15 @@ import { printable } from '../lib/printable.js'
 import { type Instance, keyOf } from '../model/instance.js'
 import { createWishReader } from '../model/reader.js'
 import { type AskedEntry, type ConsulAgent, createConsulAgent, type Outcome } from './consul/agent.js'
-import { ADDRESS_FIELDS, type Asked, askedBy, type Entry, type EntryRules, maintenanceOf } from './consul/entries.js'
+import {
+  ADDRESS_FIELDS,
+  type Asked,
+  addressOf,
+  askedBy,
+  type Entry,
+  type EntryRules,
+  maintenanceOf,
+} from './consul/entries.js'
 import type { AnnouncedFacts, Registry, RegistryContext } from './registry.js'
 
 export interface ConsulRegistrySettings extends ConsulAccess {
@@ -34,6 +42,7 @@ export function createConsulRegistry(
   const running: Promise<void>[] = []
   let keep: ((agent: ConsulAgent) => void) | undefined
   let last: AnnouncedFacts | undefined
+  let swept = false
 
   function agentAt(url: string): ConsulAgent {
     const found = agents.get(url)
@@ -42,6 +51,35 @@ export function createConsulRegistry(
     agents.set(url, agent)
     keep?.(agent)
     return agent
+  }
+
+  /**
+   * Agents to which an earlier process has announced something, and this one nothing: once, for those that it does announce to
+   * are known from then on.
+   */
+  async function sweep(signal: AbortSignal): Promise<PromiseSettledResult<Outcome>[]> {
+    const [some] = agents.values()
+    if (!some || !isByHost(settings.url)) return []
+    const nodes = await some.nodesWithOurs(signal)
+    swept = true
+    const fields = new Map([['announcer', settings.announcer]])
+    const urls = nodes.map((host) => addressOf(settings.url, new Map([...fields, ['host', host]])))
+    const left = { entries: new Map(), isWhole: true, isKept: () => false, afresh: true }
+    const found = urls.filter((url) => !agents.has(url))
+    return Promise.all(
+      found.map(async (url): Promise<PromiseSettledResult<Outcome>> => {
+        const agent = createConsulAgent({ ...settings, leaseMs: 0, access: { ...settings, url }, log, clock })
+        try {
+          return { status: 'fulfilled', value: await agent.sync(left, signal) }
+        } catch (error) {
+          signal.throwIfAborted()
+          const troubles = [`what was announced to ${url} earlier cannot be taken back: ${messageOf(error)}`]
+          return { status: 'fulfilled', value: { entries: 0, written: 0, removed: 0, troubles } }
+        } finally {
+          await agent.close()
+        }
+      }),
+    )
   }
 
   // Where there is only one, it is looked after even when nothing is announced there.
@@ -61,6 +99,7 @@ export function createConsulRegistry(
         ),
       )
       last = facts
+      if (facts.isWhole && !swept) outcomes.push(...(await sweep(signal)))
       const sum: Outcome = { entries: 0, written: 0, removed: 0, troubles: [...wish.troubles] }
       for (const outcome of outcomes) {
         if (outcome.status === 'rejected') throw outcome.reason
@@ -92,6 +131,9 @@ export function createConsulRegistry(
 }
 
 const hasPlaceholder = (url: string): boolean => /%[A-Za-z0-9_-]+%/.test(url)
+
+/** The host alone tells which agent it is. */
+const isByHost = (url: string): boolean => /%host%/i.test(url) && !/%environment%/i.test(url)
 
 function checkAddress(url: string): void {
   for (const [placeholder, name = ''] of url.matchAll(/%([A-Za-z0-9_-]+)%/g)) {

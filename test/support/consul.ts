@@ -15,6 +15,8 @@ export interface TestConsul {
   readonly url: string
   readonly port: number
   readonly node: string
+  /** `ADDRESS:PORT` at which others join it. */
+  readonly gossip: string
   /** The bootstrap token, when access is by token. */
   readonly token: string
   /** PEM files, when it speaks TLS. */
@@ -61,6 +63,10 @@ export interface ConsulOptions {
   /** Further settings of the agent. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly port?: number
+  /** Where it listens. Every 127.X.Y.Z is this machine. */
+  readonly address?: string
+  /** Only an agent, of this one's cluster. */
+  readonly of?: TestConsul
   /** Waits for others who never come, so that there is no leader. */
   readonly leaderless?: boolean
 }
@@ -76,13 +82,20 @@ export async function startConsul(options: ConsulOptions = {}): Promise<TestCons
   const node = options.node ?? 'node-1'
   const token = options.acl ? randomUUID() : ''
   const { server, ...tls } = options.tls ? makeTls(folder, options.tls === 'expired') : NO_TLS
-  const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`
-  const base = await baseConfig(node, options.tls ? { http: -1, https: port } : { http: port, https: -1 })
+  const address = options.address ?? '127.0.0.1'
+  const url = `${options.tls ? 'https' : 'http'}://${address}:${port}`
+  const [rpc, serf] = [await freePort(), await freePort()]
   const config = {
-    ...base,
+    ...baseConfig({ node, address }),
+    ...(options.of
+      ? { server: false, retry_join: [options.of.gossip], retry_interval: '100ms' }
+      : { server: true, bootstrap_expect: options.leaderless ? 3 : 1 }),
+    ports: {
+      ...(options.tls ? { http: -1, https: port } : { http: port, https: -1 }),
+      ...{ dns: -1, grpc: -1, server: rpc, serf_lan: serf, serf_wan: -1 },
+    },
     ...aclConfig(token),
     ...tlsConfig({ ...tls, server }),
-    ...(options.leaderless && { bootstrap_expect: 3 }),
     ...options.config,
   }
   writeFileSync(join(folder, 'agent.json'), JSON.stringify({ ...config, data_dir: join(folder, 'data') }))
@@ -91,8 +104,10 @@ export async function startConsul(options: ConsulOptions = {}): Promise<TestCons
   const daemon = createDaemon(folder, async () => {
     if (options.leaderless) return void (await call('GET', '/v1/agent/self'))
     // With its leader it knows of itself; before that, what it is told would be thrown away.
-    const services = await call<object>('GET', `/v1/catalog/node/${node}`)
-    if (!JSON.stringify(services).includes('"consul"')) throw new Error('it does not know itself yet')
+    const known = JSON.stringify(await call<object>('GET', `/v1/health/node/${node}`))
+    const services = JSON.stringify(await call<object>('GET', `/v1/catalog/node/${node}`))
+    if (!known.includes('"Status":"passing"') || !(options.of || services.includes('"consul"')))
+      throw new Error('it does not know itself yet')
   })
   const stop = async () => {
     await daemon.end()
@@ -104,7 +119,7 @@ export async function startConsul(options: ConsulOptions = {}): Promise<TestCons
     throw error
   })
   return {
-    ...{ url, port, node, token, tls, call, stop },
+    ...{ url, port, node, token, tls, call, stop, gossip: `${address}:${serf}` },
     async createToken(rules) {
       const { Name } = await call<{ Name: string }>('PUT', '/v1/acl/policy', {
         Name: `p-${randomUUID()}`,
@@ -123,20 +138,16 @@ export async function startConsul(options: ConsulOptions = {}): Promise<TestCons
   }
 }
 
-async function baseConfig(node: string, api: { http: number; https: number }) {
-  const [server, serf] = [await freePort(), await freePort()]
-  return {
-    server: true,
-    bootstrap_expect: 1,
-    node_name: node,
-    bind_addr: '127.0.0.1',
-    client_addr: '127.0.0.1',
-    disable_update_check: true,
-    leave_on_terminate: false,
-    performance: { raft_multiplier: 1 },
-    ports: { ...api, dns: -1, grpc: -1, server, serf_lan: serf, serf_wan: -1 },
-  }
-}
+const baseConfig = ({ node, address }: { node: string; address: string }) => ({
+  node_name: node,
+  bind_addr: address,
+  client_addr: address,
+  disable_update_check: true,
+  leave_on_terminate: false,
+  performance: { raft_multiplier: 1 },
+  // That a node has died is known within a second or two.
+  gossip_lan: { gossip_interval: '50ms', probe_interval: '200ms', probe_timeout: '100ms', suspicion_mult: 2 },
+})
 
 const aclConfig = (token: string) =>
   token === ''

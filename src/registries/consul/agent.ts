@@ -8,6 +8,7 @@ import { createLimit } from '../../lib/limit.js'
 import { printable } from '../../lib/printable.js'
 import { type AgentService, cleanupTag, type Entry } from './entries.js'
 import { createHeartbeat } from './heartbeat.js'
+import { nodesWithTags } from './leftovers.js'
 import { announcerOf, isWritten, type Present, presentOf, readPresent } from './present.js'
 
 /** One agent of Consul, and what of ours is there. */
@@ -16,6 +17,8 @@ export interface ConsulAgent {
   /** Keeps what is there alive until aborted. */
   run(disturbed: () => void, signal: AbortSignal): Promise<void>
   withdraw(signal: AbortSignal): Promise<void>
+  /** Addresses of the nodes of the whole cluster that have something with our cleanup tag. */
+  nodesWithOurs(signal: AbortSignal): Promise<string[]>
   close(): Promise<void>
 }
 
@@ -197,6 +200,7 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
       await settled(ours.map(({ id }) => limited(() => deregister(id, signal))))
       await heartbeat?.remove(signal)
     },
+    nodesWithOurs: (signal) => nodesWithTags(client, tags, signal),
     close: () => client.close(),
   }
 }

@@ -8,7 +8,7 @@ import type { WishReader } from '../../model/reader.js'
 import type { LabelRules } from '../../model/wishes.js'
 import { type AgentCheck, checkOfRoute, checksOfLabels } from './checks.js'
 import { type Endpoint, endpointAt, endpointsOf } from './endpoints.js'
-import { type Fields, fieldsOf, fill } from './fields.js'
+import { type Fields, fieldsOf, fill, type Unknown } from './fields.js'
 
 /** A service as an agent's API takes it. */
 export interface AgentService {
@@ -141,7 +141,7 @@ class Asking {
     const name = fields.get('name')?.toLowerCase() ?? ''
     const own = isRancon ? '' : `_${rules.announcer}`
     const id = idWord(fill(rules.idSchema, fields, this.unknown('the id schema')) + own)
-    const url = fill(rules.url, addressFields(fields), this.unknown("Consul's address"))
+    const url = addressOf(rules.url, fields, this.unknown("Consul's address"))
     const wrong = nameTrouble(name) ?? (id.length > 255 ? 'its id would be longer than 255 characters' : undefined)
     if (wrong !== undefined) return this.refuse(`${wrong}; it is not announced: set rancon.name`)
     if (!isAddress(endpoint.host)) return this.refuse(`"${printable(endpoint.host)}" is no address that others reach`)
@@ -203,6 +203,10 @@ class Asking {
 
 /** What an agent's address may be made of: nothing that a label says, or any container could be sent our token. */
 export const ADDRESS_FIELDS = ['host', 'environment', 'announcer']
+
+/** The address of the agent for an endpoint with these fields. */
+export const addressOf = (template: string, fields: Fields, unknown: Unknown = () => undefined): string =>
+  fill(template, addressFields(fields), unknown)
 
 const addressFields = (fields: Fields): Fields =>
   new Map(
