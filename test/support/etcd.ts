@@ -20,7 +20,9 @@ export interface TestEtcd {
   kill(): Promise<void>
   /** Starts again, with the same data or with none. */
   resume(how?: 'same' | 'empty'): Promise<void>
-  signal(signal: NodeJS.Signals): void
+  /** It hangs, until `goOn`. */
+  hang(): Promise<void>
+  goOn(): void
   stop(): Promise<void>
 }
 
@@ -68,7 +70,11 @@ export async function startEtcd({ args = [], scheme = 'http', port: given }: Etc
       if (how === 'empty') rmSync(join(folder, 'data'), { recursive: true, force: true })
       await start()
     },
-    signal: (signal) => void child?.kill(signal),
+    async hang() {
+      child?.kill('SIGSTOP')
+      await until('it has stopped', () => / T /.test(readFileSync(`/proc/${child?.pid}/stat`, 'utf8')))
+    },
+    goOn: () => void child?.kill('SIGCONT'),
     async stop() {
       client.close()
       await kill()

@@ -6,7 +6,7 @@ import { prevailing, type View } from './view.js'
 /** Nodes that we claim and others claim with another value: §4 of the rules. */
 export interface Conflicts {
   /** @returns whether there is something else to tell now */
-  look(nodes: Iterable<string>, claimed: ReadonlyMap<string, string>, process: string): boolean
+  look(nodes: Iterable<string>, claimed: ReadonlyMap<string, { readonly value: string }>, process: string): boolean
   troubles(): readonly string[]
 }
 
@@ -29,7 +29,7 @@ export function createConflicts({ view, keys, log }: { view: View; keys: Keys; l
     look(nodes, claimed, process) {
       let isNews = false
       for (const node of nodes) {
-        const ours = claimed.get(node)
+        const ours = claimed.get(node)?.value
         const text = ours === undefined ? undefined : conflictOf(node, ours, process)
         if (text === known.get(node)) continue
         isNews = true

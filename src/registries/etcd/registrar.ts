@@ -77,7 +77,7 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
   const conflicts = createConflicts({ view, keys, log })
   const turns = createTurns()
   /** What we have claimed under the lease that we hold. */
-  const claimed = new Map<string, string>()
+  const claimed = new Map<string, WantedNode>()
   let foreign: ReadonlySet<string> = new Set()
   /** The first word from etcd, good or bad. */
   const heard = createDeferred()
@@ -97,9 +97,9 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     const { changed, gone } = differenceOf(claimed, { nodes, kept })
     const skipped = new Set(foreign)
     try {
-      const settled = await settle(holder, [...groupsOf(changed, nodes), ...gone.map((node) => [{ node }])], signal)
-      for (const { node, value } of changed) note(node, value, settled.foreign)
-      for (const node of gone) claimed.delete(node)
+      const settled = await settle(holder, groupsOf([...changed, ...gone]), signal)
+      for (const { node, value, group } of changed) note(node, { value, group }, settled.foreign)
+      for (const { node } of gone) claimed.delete(node)
       for (const { node } of changed) if (!settled.foreign.includes(node)) skipped.delete(node)
       for (const node of settled.foreign) if (nodes.has(node)) skipped.add(node)
     } catch (error) {
@@ -109,7 +109,11 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       throw error
     }
     foreign = new Set([...skipped].filter((node) => nodes.has(node)))
-    conflicts.look([...changed.map(({ node }) => node), ...gone], claimed, holder.process)
+    conflicts.look(
+      [...changed, ...gone].map(({ node }) => node),
+      claimed,
+      holder.process,
+    )
     return {
       claims: claimed.size,
       written: changed.length,
@@ -118,9 +122,9 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     }
   }
 
-  function note(node: string, value: string, skipped: readonly string[]): void {
+  function note(node: string, wanted: WantedNode, skipped: readonly string[]): void {
     if (skipped.includes(node)) claimed.delete(node)
-    else claimed.set(node, value)
+    else claimed.set(node, wanted)
   }
 
   /** With a lease that was taken over come the claims on it. */
@@ -129,7 +133,7 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     const holder = await tenure.hold(signal)
     if (holder === before) return holder
     claimed.clear()
-    for (const [node, { value }] of view.claimsBy(holder.process)) claimed.set(node, value)
+    for (const [node, { value }] of view.claimsBy(holder.process)) claimed.set(node, { value, group: node })
     await collect([...(await client.keysOf(keys.sharedLease, signal))], signal)
     return holder
   }
@@ -190,7 +194,7 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     const holder = tenure.current()
     if (!holder) return
     const wishOf = (node: string): Wish => {
-      const value = claimed.get(node)
+      const value = claimed.get(node)?.value
       return { node, ...(value !== undefined && { value }) }
     }
     const { written } = await settle(
@@ -266,20 +270,28 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
 const foreignTrouble = (node: string): string =>
   `${node} is in etcd already and is not Hostler's; it stays as it is: remove it, or let the policy write elsewhere`
 
-function differenceOf(claimed: ReadonlyMap<string, string>, { nodes, kept }: Wanted) {
-  const changed = [...nodes].flatMap(([node, { value }]) => (claimed.get(node) === value ? [] : [{ node, value }]))
-  const gone = [...claimed.keys()].filter((node) => !nodes.has(node) && !kept(node))
+/** What is to be written, each with the group that it is written with; without a value it is to go. */
+interface Difference {
+  readonly node: string
+  readonly group: string
+  readonly value?: string
+}
+
+function differenceOf(claimed: ReadonlyMap<string, WantedNode>, { nodes, kept }: Wanted) {
+  const changed = [...nodes].flatMap(([node, wanted]) =>
+    claimed.get(node)?.value === wanted.value ? [] : [{ node, ...wanted }],
+  )
+  const gone = [...claimed].flatMap(([node, { group }]) => (nodes.has(node) || kept(node) ? [] : [{ node, group }]))
   return { changed, gone }
 }
 
-/** What one container wants is written at once. */
-function groupsOf(wishes: readonly { node: string; value: string }[], nodes: Wanted['nodes']): Group[] {
+/** What one container wants, and wants no longer, is written at once. */
+function groupsOf(differences: readonly Difference[]): Iterable<Group> {
   const groups = new Map<string, Wish[]>()
-  for (const wish of wishes) {
-    const name = nodes.get(wish.node)?.group ?? ''
+  for (const { group: name, ...wish } of differences) {
     const group = groups.get(name)
     if (group) group.push(wish)
     else groups.set(name, [wish])
   }
-  return [...groups.values()]
+  return groups.values()
 }

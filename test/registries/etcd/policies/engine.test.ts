@@ -1,0 +1,95 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Instance } from '../../../../src/model/instance.js'
+import { createEngine } from '../../../../src/registries/etcd/policies/engine.js'
+import type { Outcome, Policy } from '../../../../src/registries/etcd/policies/policy.js'
+import type { Service } from '../../../../src/registries/etcd/policies/services.js'
+import { instance } from '../../../support/instances.js'
+
+const never = new AbortController().signal
+
+/** A policy that says of each container what a table says, and counts how often it is asked. */
+function tablePolicy(name: string, table: Record<string, Outcome>, prefix?: string) {
+  const asked: string[] = []
+  const policy: Policy = {
+    ...{ name, prefix: () => prefix },
+    async evaluate(instances) {
+      asked.push(...instances.map((one) => one.name))
+      return instances.map((one) => table[one.name] ?? { nodes: [] })
+    },
+  }
+  const service: Service = { name, policy, config: {} }
+  return { service, asked, table }
+}
+
+const nodesOf = (wants: { nodes: ReadonlyMap<string, { value: string }> }) =>
+  Object.fromEntries([...wants.nodes].map(([node, { value }]) => [node, value]))
+const [web, db] = [instance('web'), instance('db')] as [Instance, Instance]
+
+describe('the policies over containers', () => {
+  test('are asked of a container only when it or the configuration has changed', async () => {
+    const engine = createEngine({ reserved: '/h/' })
+    const { service, asked } = tablePolicy('p', { web: { nodes: [['/a', '1']] } })
+    const first = await engine.run([web, db], [service], never)
+    expect(await engine.run([web, db], [service], never)).toBe(first)
+    await engine.run([web, { ...db }], [service], never)
+    expect(asked).toEqual(['web', 'db', 'db'])
+    await engine.run([web, db], [{ ...service, config: { other: 1 } }], never)
+    expect(asked).toHaveLength(5)
+  })
+
+  test('what one cannot say for once keeps its nodes, names container and policy, and hinders no other', async () => {
+    const engine = createEngine({ reserved: '/h/' })
+    const one = tablePolicy('one', { web: { nodes: [['/a', '1']] } })
+    const two = tablePolicy('two', { web: { nodes: [['/b', '1']] } })
+    await engine.run([web], [one.service, two.service], never)
+    one.table['web'] = { error: 'broken' }
+    two.table['web'] = { nodes: [['/b', '2']] }
+    const wants = await engine.run([{ ...web }], [one.service, two.service], never)
+    expect(nodesOf(wants)).toEqual({ '/a': '1', '/b': '2' })
+    expect(wants.troubles).toEqual(['policy one: container web: broken; its nodes stay as they were'])
+  })
+
+  test.each([
+    ['outside its prefix', '/b/c', /outside \/a/],
+    ['that only begins like its prefix', '/ab', /outside \/a/],
+    ['among our own keys', '/h/claims', /keeps for itself/],
+    ['without a slash', 'a/b', /no path/],
+    ['with an empty part', '/a//b', /no path/],
+    ['with a slash at its end', '/a/b/', /no path/],
+    ['with a control character', '/a/\u0000', /no path/],
+    ['that is far too long', `/a/${'x'.repeat(2000)}`, /no path/],
+  ])('a node %s is an error, and its nodes stay as they were', async (_what, path, reason) => {
+    const engine = createEngine({ reserved: '/h/' })
+    const prefix = path.startsWith('/h/') ? undefined : '/a'
+    const { service, table } = tablePolicy('p', { web: { nodes: [['/a/x', '1']] } }, prefix)
+    await engine.run([web], [service], never)
+    table['web'] = {
+      nodes: [
+        ['/a/x', '2'],
+        [path, '1'],
+      ],
+    }
+    const wants = await engine.run([{ ...web }], [service], never)
+    expect(nodesOf(wants)).toEqual({ '/a/x': '1' })
+    expect(wants.troubles).toEqual([expect.stringMatching(reason)])
+  })
+
+  test('one that is gone takes its nodes along, and so does a service', async () => {
+    const engine = createEngine({ reserved: '/h/' })
+    const one = tablePolicy('one', { web: { nodes: [['/a', '1']] }, db: { nodes: [['/d', '1']] } })
+    const two = tablePolicy('two', { web: { nodes: [['/b', '1']] } })
+    await engine.run([web, db], [one.service, two.service], never)
+    expect(nodesOf(await engine.run([web], [one.service, two.service], never))).toEqual({ '/a': '1', '/b': '1' })
+    expect(nodesOf(await engine.run([web], [two.service], never))).toEqual({ '/b': '1' })
+  })
+
+  test('a service with another configuration keeps the old nodes of what it cannot say', async () => {
+    const engine = createEngine({ reserved: '/h/' })
+    const { service, table } = tablePolicy('p', { web: { nodes: [['/a', '1']] }, db: { nodes: [['/d', '1']] } })
+    await engine.run([web, db], [service], never)
+    table['web'] = { error: 'broken' }
+    table['db'] = { nodes: [['/e', '1']] }
+    const wants = await engine.run([web, db], [{ ...service, config: { x: 1 } }], never)
+    expect(nodesOf(wants)).toEqual({ '/a': '1', '/e': '1' })
+  })
+})

@@ -1,0 +1,262 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { type Agent, startAgent } from '../../support/agent.js'
+import { startEtcd, type TestEtcd } from '../../support/etcd.js'
+import { startEtcdRegistry } from '../../support/etcd-rig.js'
+import { instance } from '../../support/instances.js'
+import { describeWith } from '../../support/servers.js'
+import { tempDir } from '../../support/temp.js'
+import { until } from '../../support/wait.js'
+
+const web = instance('web', { port: '80' })
+const db = instance('db', { port: '5432' })
+
+describeWith(['etcd'], 'the etcd registry', () => {
+  let etcd: TestEtcd
+  const open: { stop(): Promise<unknown> }[] = []
+  /** Of its own for every test: nobody has to wait for the leases of the one before. */
+  let at = ''
+  let count = 0
+  beforeAll(async () => {
+    etcd = await startEtcd()
+  })
+  beforeEach(() => {
+    at = `/t${++count}`
+  })
+  afterEach(async () => {
+    for (const rig of open.splice(0)) await rig.stop()
+    await etcd.client.delete().all().exec()
+  })
+  afterAll(() => etcd.stop())
+
+  const start = (env: Record<string, string> = {}) => {
+    const rig = startEtcdRegistry({
+      ETCD_ENDPOINT: etcd.endpoint,
+      HOSTLER_ANNOUNCE_NAME: 'host-a',
+      HOSTLER_ETCD_PREFIX: at,
+      ...env,
+    })
+    open.push(rig)
+    return rig
+  }
+  const revision = async () => Number((await etcd.client.get('/').exec()).header.revision)
+  const announced = async (host = 'host-a') =>
+    Object.keys(await etcd.all(`${at}/instances/${host}/`)).map((key) => key.split('/').at(-1))
+
+  test('writes only what has changed, each container in one transaction', async () => {
+    const rig = start({ HOSTLER_POLICIES: 'hostler,traefik' })
+    expect(await rig.sync([web])).toMatchObject({ removed: 0, troubles: [] })
+    const before = await revision()
+    expect(await rig.sync([web])).toMatchObject({ written: 0, removed: 0 })
+    expect(await revision()).toBe(before)
+    await rig.sync([web, db])
+    expect(await revision()).toBe(before + 1)
+    await rig.sync([db])
+    expect(await revision()).toBe(before + 2)
+    expect(await announced()).toEqual(['db'])
+  })
+
+  test('takes nothing back while some source has told nothing', async () => {
+    const rig = start()
+    await rig.sync([web, db])
+    expect(await rig.sync([web], false)).toMatchObject({ entries: 2, removed: 0 })
+    expect(await rig.sync([web], true)).toMatchObject({ entries: 1, removed: 1 })
+  })
+
+  test('a restart goes unnoticed: what is still there stays, what changed meanwhile changes at once', async () => {
+    const dir = tempDir()
+    const first = start({ HOSTLER_STATE_DIR: dir, HOSTLER_ETCD_LEASE: '60s' })
+    await first.sync([web, db])
+    await first.stop()
+    const before = (await etcd.client.get(`${at}/instances/host-a/test/web`).exec()).kvs[0]?.mod_revision
+    const second = start({ HOSTLER_STATE_DIR: dir, HOSTLER_ETCD_LEASE: '60s' })
+    expect(await second.sync([web, { ...db, state: 'stopped' }])).toMatchObject({
+      entries: 2,
+      written: 1,
+      troubles: [],
+    })
+    expect((await etcd.client.get(`${at}/instances/host-a/test/web`).exec()).kvs[0]?.mod_revision).toBe(before)
+    expect(JSON.parse((await etcd.client.get(`${at}/instances/host-a/test/db`).string()) ?? '')).toMatchObject({
+      state: 'stopped',
+    })
+    expect(await second.sync([web])).toMatchObject({ entries: 1, removed: 1 })
+  })
+
+  test('under another name it leaves no ghosts behind', async () => {
+    const first = start({ HOSTLER_ETCD_LEASE: '1s' })
+    await first.sync([web])
+    await first.stop()
+    const second = start({ HOSTLER_ANNOUNCE_NAME: 'host-b' })
+    await second.sync([web])
+    await until('the old name is gone', async () => (await announced()).length === 0)
+    expect(await announced('host-b')).toEqual(['web'])
+  })
+
+  test('two hosts with the same container do not get in each other’s way', async () => {
+    const [a, b] = [start(), start({ HOSTLER_ANNOUNCE_NAME: 'host-b' })]
+    await Promise.all([a.sync([web]), b.sync([web])])
+    await a.sync([])
+    expect([await announced(), await announced('host-b')]).toEqual([[], ['web']])
+  })
+
+  test('two processes that share a folder each go on with a lease of their own', async () => {
+    const env = { HOSTLER_STATE_DIR: tempDir(), HOSTLER_ETCD_LEASE: '60s' }
+    const first = start(env)
+    await first.sync([web])
+    const second = start(env)
+    await second.sync([web])
+    await until('the first one has noticed', () => first.disturbed() > 1)
+    await first.sync([web])
+    await second.sync([web])
+    await second.withdraw()
+    expect(await announced()).toEqual(['web'])
+  })
+
+  test('withdraws everything at once when asked', async () => {
+    const rig = start({ HOSTLER_ETCD_LEASE: '60s' })
+    await rig.sync([web, db])
+    await rig.withdraw()
+    expect(await etcd.all('/')).toEqual({})
+  })
+
+  test('announces everything again when etcd has lost its state', async () => {
+    const rig = start({ HOSTLER_ETCD_LEASE: '60s' })
+    await rig.sync([web, db])
+    const before = rig.disturbed()
+    await etcd.kill()
+    await etcd.resume('empty')
+    await until('it has asked for a sync', () => rig.disturbed() > before + 1)
+    await until('it is in step', () =>
+      rig.sync([web, db]).then(
+        ({ entries }) => entries === 2,
+        () => false,
+      ),
+    )
+    expect(await announced()).toEqual(['db', 'web'])
+  })
+
+  test('puts right what somebody else changed or took away', async () => {
+    const rig = start({ HOSTLER_ETCD_LEASE: '1s' })
+    await rig.sync([web, db])
+    const [one, two] = [`${at}/instances/host-a/test/web`, `${at}/instances/host-a/test/db`]
+    const before = await etcd.client.get(one).string()
+    await etcd.client.put(one).value('nonsense')
+    await etcd.client.delete().key(two)
+    await until(
+      'both are as they were',
+      async () => (await etcd.client.get(one).string()) === before && (await announced()).length === 2,
+    )
+    await rig.stop()
+    await until('they end with it all the same', async () => (await announced()).length === 0)
+  })
+
+  test('leaves alone what is not Hostler’s, and says so', async () => {
+    await etcd.client.put('/skydns/local/skydns/web').value('mine')
+    const rig = start({ HOSTLER_POLICIES: 'skydns' })
+    const { troubles, entries } = await rig.sync([web, db])
+    expect(troubles).toEqual([
+      expect.stringContaining('/skydns/local/skydns/web is in etcd already and is not Hostler’s'.replace('’', "'")),
+    ])
+    expect(entries).toBe(1)
+    await rig.sync([db])
+    expect(await etcd.client.get('/skydns/local/skydns/web').string()).toBe('mine')
+    await etcd.client.delete().key('/skydns/local/skydns/web')
+    expect(await rig.sync([web, db])).toMatchObject({ entries: 2, troubles: [] })
+  })
+
+  describe('with policies of the user’s', () => {
+    const policy = (dir: string, text: string) => {
+      writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
+      writeFileSync(join(dir, 'mine.js'), text)
+      return join(dir, '*.js')
+    }
+    /** What says where its one node is, and has the default "x". */
+    const configured = (etcdPath = '') =>
+      `export const config = { ${etcdPath} properties: { at: { type: 'string', default: 'x' } } }
+       export const container = (c, { at }) => ({ ['/mine/' + at]: c.Name })`
+
+    /** Threads run compiled code, so the whole program does. */
+    async function agent(env: Record<string, string>) {
+      const common = { ETCD_ENDPOINT: etcd.endpoint, HOSTLER_REGISTRIES: 'etcd', HOSTLER_ETCD_PREFIX: at }
+      const started = await startAgent({ name: 'host-a', containers: { web: {} }, env: { ...common, ...env } })
+      open.push(started.hostler)
+      return started
+    }
+    const nodesAre = (nodes: Record<string, string>) =>
+      until(
+        `the nodes are ${JSON.stringify(nodes)}`,
+        async () => JSON.stringify(await etcd.all('/mine/')) === JSON.stringify(nodes),
+      )
+    const says = ({ hostler }: Agent, text: string) =>
+      until(`it says ${text}`, async () =>
+        (await hostler.state()).registries?.[0]?.troubles.some((trouble) => trouble.includes(text)),
+      )
+
+    test('configurations in the folder come, change and go', async () => {
+      const services = tempDir()
+      const file = (name: string) => join(services, 'mine', name)
+      const one = await agent({ HOSTLER_POLICIES: policy(tempDir(), configured()), HOSTLER_SERVICES: services })
+      await nodesAre({ '/mine/x': '/web' })
+      mkdirSync(join(services, 'mine'))
+      writeFileSync(file('one.json'), '{"at":"one"}')
+      await nodesAre({ '/mine/one': '/web' })
+      writeFileSync(file('two.json'), '{"at":"two"}')
+      await nodesAre({ '/mine/one': '/web', '/mine/two': '/web' })
+      writeFileSync(file('one.json'), '{"at":')
+      await says(one, file('one.json'))
+      await nodesAre({ '/mine/one': '/web', '/mine/two': '/web' })
+      writeFileSync(file('one.json'), '{"at":"three"}')
+      await nodesAre({ '/mine/three': '/web', '/mine/two': '/web' })
+      rmSync(file('one.json'))
+      await nodesAre({ '/mine/two': '/web' })
+      writeFileSync(join(services, 'mine.json'), '{"at":"single"}')
+      await nodesAre({ '/mine/single': '/web', '/mine/two': '/web' })
+    })
+
+    test('configurations in etcd come, change and go', async () => {
+      await etcd.client.put('/configs/mine/one').value('{"at":"one"}')
+      const one = await agent({ HOSTLER_POLICIES: policy(tempDir(), configured("etcdPath: '/configs/mine',")) })
+      await nodesAre({ '/mine/one': '/web' })
+      await etcd.client.put('/configs/mine/two').value('{"at":"two"}')
+      await nodesAre({ '/mine/one': '/web', '/mine/two': '/web' })
+      await etcd.client.put('/configs/mine/one').value('no JSON')
+      await says(one, "etcd's /configs/mine/one")
+      await nodesAre({ '/mine/one': '/web', '/mine/two': '/web' })
+      await etcd.client.delete().prefix('/configs/').exec()
+      await nodesAre({})
+    })
+
+    test('one that is broken keeps its nodes, also over a restart, and comes to life when it is mended', async () => {
+      const [dir, state] = [tempDir(), tempDir()]
+      const saying = (value: string) => `export const container = (c) => ({ ['/mine' + c.Name]: '${value}' })`
+      const env = { HOSTLER_POLICIES: policy(dir, saying('1')), HOSTLER_STATE_DIR: state, HOSTLER_ETCD_LEASE: '60s' }
+      const first = await agent(env)
+      await nodesAre({ '/mine/web': '1' })
+      await first.hostler.stop('SIGTERM')
+      policy(dir, 'export const container = (')
+      const second = await agent(env)
+      await says(second, join(dir, 'mine.js'))
+      await nodesAre({ '/mine/web': '1' })
+      policy(dir, saying('2'))
+      await nodesAre({ '/mine/web': '2' })
+      policy(dir, "throw new Error('again')")
+      await says(second, 'it goes on as it was')
+      second.say({ web: {}, db: {} })
+      await nodesAre({ '/mine/db': '2', '/mine/web': '2' })
+    })
+  })
+
+  test('what Traefik reads is one scalar per key, with indexes of the same length', async () => {
+    const labels = { port: '80', host: 'a.example, *.b.example', path: '/api', 'strip-path': 'true', sticky: 'true' }
+    const shop = (name: string, address: string) =>
+      instance(name, labels, { stack: 'shop', service: 'web', networks: [{ name: 'n', address, shared: false }] })
+    const rig = start({ HOSTLER_POLICIES: 'traefik', HOSTLER_HTTPS: 'true' })
+    await rig.sync([shop('web-1', '10.0.0.1'), shop('web-2', 'fd00::2')])
+    const nodes = await etcd.all('/traefik/')
+    const servers = Object.entries(nodes).filter(([key]) => key.includes('/servers/'))
+    expect(servers.map(([, url]) => url).sort()).toEqual(['http://10.0.0.1:80', 'http://[fd00::2]:80'])
+    expect(servers.every(([key]) => /\/servers\/\d{12}\/url$/.test(key))).toBe(true)
+    expect(Object.fromEntries(Object.entries(nodes).filter(([key]) => !key.includes('/servers/')))).toMatchSnapshot()
+  })
+})
