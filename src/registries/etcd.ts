@@ -13,7 +13,7 @@ import { hostler } from './etcd/policies/hostler.js'
 import { createPolicySet } from './etcd/policies/policy-set.js'
 import { skydns } from './etcd/policies/skydns.js'
 import { traefik } from './etcd/policies/traefik.js'
-import { createRegistrar } from './etcd/registrar.js'
+import { createRegistrar, INHERITED, type WantedNode } from './etcd/registrar.js'
 import { createTenure } from './etcd/tenure.js'
 import type { Registry, RegistryContext } from './registry.js'
 
@@ -36,17 +36,15 @@ export function createEtcdRegistry(settings: Settings, { rules, log: parent, clo
     ...{ client, clock, policies: settings.policies, folder: settings.services },
     builtIns: builtIns(settings, { instances: `${prefix}/instances/${encodeURIComponent(name)}`, rules }),
   })
-  /** What was announced last: only of this is it known that nobody wants it any more. */
-  let last: ReadonlyMap<string, unknown> = new Map()
 
   return {
     name: 'etcd',
     async sync({ instances, isWhole }, signal) {
       const found = await set.services()
-      const { nodes, troubles } = await engine.run(instances, found.services, signal)
-      const kept = (node: string) => !isWhole || (!found.isWhole && !last.has(node))
-      const announced = await registrar.announce({ nodes, kept }, signal)
-      last = nodes
+      const { nodes, touched, troubles } = await engine.run(instances, found.services, signal)
+      // Of what an earlier run has announced it is not known then which policy wanted it.
+      const kept = (node: WantedNode) => !isWhole || (!found.isWhole && node.group === INHERITED)
+      const announced = await registrar.announce({ nodes, touched, kept }, signal)
       const { claims: entries, written, removed } = announced
       return { ...{ entries, written, removed }, troubles: [...found.troubles, ...troubles, ...announced.troubles] }
     },

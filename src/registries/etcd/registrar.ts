@@ -40,9 +40,14 @@ export interface Registrar {
 export interface Wanted {
   /** By node: its value and the group (a container) that it is written with. */
   readonly nodes: ReadonlyMap<string, WantedNode>
-  /** Claims to these stay as they are, whether wanted or not. */
-  readonly kept: (node: string) => boolean
+  /** Those that may be others than in the call before. */
+  readonly touched: ReadonlySet<string>
+  /** Whether a claim stays although nothing says any more that it is wanted. */
+  readonly kept: (claimed: WantedNode) => boolean
 }
+
+/** The group of what an earlier run has claimed. */
+export const INHERITED = ''
 
 export interface WantedNode {
   readonly value: string
@@ -78,6 +83,8 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
   const turns = createTurns()
   /** What we have claimed under the lease that we hold. */
   const claimed = new Map<string, WantedNode>()
+  /** Nodes that may have to be written or taken back; undefined: any. */
+  let dirty: Set<string> | undefined
   let foreign: ReadonlySet<string> = new Set()
   /** The first word from etcd, good or bad. */
   const heard = createDeferred()
@@ -86,15 +93,21 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
 
   function lost(): void {
     tenure.lose()
-    claimed.clear()
+    startOver()
     disturb()
   }
 
-  async function announce({ nodes, kept }: Wanted, signal: AbortSignal): Promise<Announced> {
+  function startOver(): void {
+    claimed.clear()
+    dirty = undefined
+  }
+
+  async function announce({ nodes, touched, kept }: Wanted, signal: AbortSignal): Promise<Announced> {
+    for (const node of touched) dirty?.add(node)
     await orAborted(heard.promise, signal)
     if (outage !== undefined) throw outage
     const holder = await holdAnew(signal)
-    const { changed, gone } = differenceOf(claimed, { nodes, kept })
+    const { changed, gone, left } = differenceOf(claimed, dirty, { nodes, kept })
     const skipped = new Set(foreign)
     try {
       const settled = await settle(holder, groupsOf([...changed, ...gone]), signal)
@@ -103,12 +116,13 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       for (const { node } of changed) if (!settled.foreign.includes(node)) skipped.delete(node)
       for (const node of settled.foreign) if (nodes.has(node)) skipped.add(node)
     } catch (error) {
-      // How far it came is not known; everything is looked at again.
+      // How far it came is not known; all of it is looked at again.
       if (codeOf(error) === 'ETCD_LEASE') lost()
       else for (const { node } of changed) claimed.delete(node)
       throw error
     }
     foreign = new Set([...skipped].filter((node) => nodes.has(node)))
+    dirty = new Set([...left, ...foreign])
     conflicts.look(
       [...changed, ...gone].map(({ node }) => node),
       claimed,
@@ -132,8 +146,8 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     const before = tenure.current()
     const holder = await tenure.hold(signal)
     if (holder === before) return holder
-    claimed.clear()
-    for (const [node, { value }] of view.claimsBy(holder.process)) claimed.set(node, { value, group: node })
+    startOver()
+    for (const [node, { value }] of view.claimsBy(holder.process)) claimed.set(node, { value, group: INHERITED })
     await collect([...(await client.keysOf(keys.sharedLease, signal))], signal)
     return holder
   }
@@ -247,7 +261,7 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       await Promise.all([
         mirror({ client, range: prefixRange(keys.registrar), clock }, events, signal),
         tenure.keep(() => {
-          if (!tenure.current()) claimed.clear()
+          if (!tenure.current()) startOver()
           disturbed()
         }, signal),
         audit(signal),
@@ -277,12 +291,22 @@ interface Difference {
   readonly value?: string
 }
 
-function differenceOf(claimed: ReadonlyMap<string, WantedNode>, { nodes, kept }: Wanted) {
-  const changed = [...nodes].flatMap(([node, wanted]) =>
-    claimed.get(node)?.value === wanted.value ? [] : [{ node, ...wanted }],
-  )
-  const gone = [...claimed].flatMap(([node, { group }]) => (nodes.has(node) || kept(node) ? [] : [{ node, group }]))
-  return { changed, gone }
+function differenceOf(
+  claimed: ReadonlyMap<string, WantedNode>,
+  dirty: ReadonlySet<string> | undefined,
+  { nodes, kept }: Pick<Wanted, 'nodes' | 'kept'>,
+) {
+  const changed: (Difference & WantedNode)[] = []
+  const gone: Difference[] = []
+  /** To be looked at again the next time. */
+  const left: string[] = []
+  for (const node of dirty ?? new Set([...nodes.keys(), ...claimed.keys()])) {
+    const [wanted, have] = [nodes.get(node), claimed.get(node)]
+    if (wanted && have?.value !== wanted.value) changed.push({ node, ...wanted })
+    else if (!wanted && have && !kept(have)) gone.push({ node, group: have.group })
+    else if (!wanted && have) left.push(node)
+  }
+  return { changed, gone, left }
 }
 
 /** What one container wants, and wants no longer, is written at once. */

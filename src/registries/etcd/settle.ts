@@ -2,6 +2,7 @@ import type { ICompare, IRequestOp, IResponseOp, ITxnRequest, ITxnResponse } fro
 import { HostlerError } from '../../lib/errors.js'
 import type { EtcdClient } from '../../lib/etcd/client.js'
 import { type EtcdEntry, entryOf } from '../../lib/etcd/keys.js'
+import { createLimit } from '../../lib/limit.js'
 import type { Keys } from './keys.js'
 import { type Claim, prevailing, type View } from './view.js'
 
@@ -43,6 +44,8 @@ export type Group = readonly Wish[]
 /** etcd takes 128 comparisons and as many operations (`--max-txn-ops`); a wish has at most three of them. */
 const BATCH = 40
 const BATCH_BYTES = 512 << 10
+/** etcd takes several to its disk at once. */
+const AT_ONCE = 4
 /** As often others may be faster than we are, with one group and with many. */
 const MAX_TRIES = 20
 const TRIES_TOGETHER = 3
@@ -96,19 +99,22 @@ export function createSettle({ client, keys, view }: { client: EtcdClient; keys:
     throw new HostlerError('ETCD', `others kept changing ${groups[0]?.[0]?.node} in etcd; it is tried again`)
   }
 
+  /** No two batches have a node in common: they need not wait for each other. */
   async function settleEach(
     holder: Holder,
     batches: Iterable<readonly Group[]>,
     signal: AbortSignal,
   ): Promise<Settled> {
-    let written = 0
-    const foreign: string[] = []
-    for (const batch of batches) {
-      const settled = await settleBatch(holder, batch, signal)
-      written += settled.written
-      foreign.push(...settled.foreign)
+    const limited = createLimit(AT_ONCE)
+    const each = [...batches].map((batch) => limited(() => settleBatch(holder, batch, signal)))
+    const settled = await Promise.allSettled(each)
+    const failed = settled.find((one) => one.status === 'rejected')
+    if (failed) throw failed.reason
+    const done = settled.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
+    return {
+      written: done.reduce((sum, { written }) => sum + written, 0),
+      foreign: done.flatMap(({ foreign }) => foreign),
     }
-    return { written, foreign }
   }
 
   function remember({ process }: Holder, moves: readonly Move[], revision: bigint): void {

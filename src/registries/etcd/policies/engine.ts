@@ -1,14 +1,18 @@
-import { compareText } from '../../../lib/compare.js'
+import { differenceOf } from '../../../lib/difference.js'
 import { printable } from '../../../lib/printable.js'
 import { type Instance, keyOf } from '../../../model/instance.js'
 import type { WantedNode } from '../registrar.js'
+import { createContributions } from './contributions.js'
 import { mistakeIn } from './nodes.js'
 import type { NodeText, Outcome } from './policy.js'
 import type { Service } from './services.js'
 
 /** What all policies together want, of all containers. */
 export interface Wants {
+  /** The same map all the time. */
   readonly nodes: ReadonlyMap<string, WantedNode>
+  /** Those that may be others than the last time. */
+  readonly touched: ReadonlySet<string>
   readonly troubles: readonly string[]
 }
 
@@ -21,105 +25,85 @@ export interface Engine {
   run(instances: readonly Instance[], services: readonly Service[], signal: AbortSignal): Promise<Wants>
 }
 
-/** What a service last said of a container. */
-interface Said {
-  readonly instance: Instance
-  readonly nodes: readonly NodeText[]
-  /** One line for whoever runs this. */
-  readonly error?: string
+/** A service at work: what it was asked of, and what it said. */
+interface Work {
+  service: Service
+  instances: readonly Instance[]
+  readonly said: Map<string, readonly NodeText[]>
 }
 
 export function createEngine({ reserved }: { readonly reserved: string }): Engine {
-  const known = new Map<Service, Map<string, Said>>()
+  const works = new Map<string, Work>()
+  const contributions = createContributions()
+  /** By who said it: one line for whoever runs this. */
+  const troubles = new Map<string, string>()
 
-  async function ask(service: Service, instances: readonly Instance[], signal: AbortSignal): Promise<boolean> {
-    const said = known.get(service) ?? successorOf(service)
-    known.set(service, said)
-    const fresh = instances.filter((instance) => said.get(keyOf(instance))?.instance !== instance)
-    const before = said.size
-    if (said.size + fresh.length > instances.length) forgetGone(said, instances)
-    if (fresh.length === 0) return said.size !== before
-    const outcomes = await service.policy.evaluate(fresh, service.config, signal)
+  async function ask(service: Service, instances: readonly Instance[], signal: AbortSignal): Promise<void> {
+    const work = works.get(service.name) ?? { service, instances: [], said: new Map() }
+    works.set(service.name, work)
+    // One whose configuration has changed is asked everything anew; what it cannot say then stays as it was.
+    const before = work.service === service ? work.instances : []
+    const { come } = differenceOf(before, instances)
+    const outcomes = come.length === 0 ? [] : await service.policy.evaluate(come, service.config, signal)
     signal.throwIfAborted()
-    for (const [index, instance] of fresh.entries()) {
-      const key = keyOf(instance)
-      said.set(key, saidOf(service, instance, outcomes[index], said.get(key)))
-    }
-    return true
+    for (const [index, instance] of come.entries()) take(work, service, instance, outcomes[index])
+    forget(work, differenceOf(work.instances, instances).gone, come)
+    work.service = service
+    work.instances = instances
   }
 
-  /** One whose configuration has changed is asked everything anew; until it answers, what was said before counts. */
-  function successorOf({ name }: Service): Map<string, Said> {
-    for (const [service, said] of known) {
-      if (service.name !== name) continue
-      known.delete(service)
-      return new Map([...said].map(([key, one]) => [key, { ...one, instance: UNKNOWN }]))
-    }
-    return new Map()
+  function take({ said }: Work, service: Service, instance: Instance, outcome: Outcome | undefined): void {
+    const key = keyOf(instance)
+    const sayer = sayerOf(service, key)
+    const { nodes, trouble } = judge(service, instance, outcome)
+    if (trouble === undefined) troubles.delete(sayer)
+    else troubles.set(sayer, trouble)
+    const now = nodes ?? said.get(key) ?? []
+    said.set(key, now)
+    contributions.put(sayer, { container: instance.name, group: key, nodes: now })
   }
 
-  function saidOf(service: Service, instance: Instance, outcome: Outcome | undefined, before: Said | undefined): Said {
+  function judge(service: Service, instance: Instance, outcome: Outcome | undefined) {
     const prefix = service.policy.prefix(service.config)
     const nodes = outcome && 'nodes' in outcome ? outcome.nodes : []
     const mistake = nodes.map(([path]) => mistakeIn(path, { prefix, reserved })).find(Boolean)
     const reason = mistake ?? (outcome && 'error' in outcome ? outcome.error : undefined)
-    if (reason === undefined && outcome)
-      return { instance, nodes, ...('warning' in outcome && { error: outcome.warning }) }
-    const error = `policy ${service.name}: container ${printable(instance.name, 100)}: ${printable(reason ?? 'it gave no answer', 300)}; its nodes stay as they were`
-    return { instance, nodes: before?.nodes ?? [], error }
+    if (outcome && reason === undefined) return { nodes, trouble: 'warning' in outcome ? outcome.warning : undefined }
+    const who = `policy ${service.name}: container ${printable(instance.name, 100)}`
+    return { trouble: `${who}: ${printable(reason ?? 'it gave no answer', 300)}; its nodes stay as they were` }
   }
 
-  let last: Wants | undefined
+  /** What has changed has come anew. */
+  function forget(work: Work, gone: readonly Instance[], come: readonly Instance[]): void {
+    const present = new Set(come.map(keyOf))
+    for (const key of gone.map(keyOf)) {
+      if (present.has(key)) continue
+      work.said.delete(key)
+      silence(work.service, key)
+    }
+  }
+
+  function silence(service: Service, key: string): void {
+    contributions.put(sayerOf(service, key), undefined)
+    troubles.delete(sayerOf(service, key))
+  }
+
   return {
     async run(instances, services, signal) {
-      let isNew = last === undefined
-      for (const service of known.keys()) {
-        if (services.some(({ name }) => name === service.name)) continue
-        known.delete(service)
-        isNew = true
+      const names = new Set(services.map(({ name }) => name))
+      for (const [name, { service, said }] of works) {
+        if (names.has(name)) continue
+        for (const key of said.keys()) silence(service, key)
+        works.delete(name)
       }
-      const news = await Promise.all(services.map((service) => ask(service, instances, signal)))
-      isNew ||= news.includes(true)
-      if (isNew || !last) last = gather(known)
-      return last
+      await Promise.all(services.map((service) => ask(service, instances, signal)))
+      return {
+        nodes: contributions.nodes,
+        touched: contributions.takeTouched(),
+        troubles: [...troubles.values(), ...contributions.troubles()],
+      }
     },
   }
 }
 
-/** Of no source: whatever comes is another one. */
-const UNKNOWN = {} as Instance
-
-function forgetGone(said: Map<string, Said>, instances: readonly Instance[]): void {
-  const present = new Set(instances.map(keyOf))
-  for (const key of said.keys()) if (!present.has(key)) said.delete(key)
-}
-
-/** Of several values for one node the smallest counts, §1 and §2. */
-function gather(known: ReadonlyMap<Service, ReadonlyMap<string, Said>>): Wants {
-  const nodes = new Map<string, WantedNode & { readonly container: string }>()
-  const troubles: string[] = []
-  for (const [, all] of known) {
-    for (const [key, { instance, nodes: theirs, error }] of all) {
-      if (error !== undefined) troubles.push(error)
-      for (const [path, value] of theirs) {
-        const other = nodes.get(path)
-        const one = { value, group: key, container: instance.name ?? key }
-        if (!other || compareText(value, other.value) < 0) nodes.set(path, one)
-        if (other && other.value !== value) troubles.push(disagreement(path, other, one))
-      }
-    }
-  }
-  return { nodes, troubles }
-}
-
-interface Saying {
-  readonly container: string
-  readonly value: string
-}
-
-function disagreement(path: string, ...sayings: Saying[]): string {
-  const [smaller, larger] = sayings.sort((a, b) => compareText(a.value, b.value)) as [Saying, Saying]
-  const who = ({ container, value }: Saying) =>
-    `${printable(container, 100)} says ${JSON.stringify(printable(value, 80))}`
-  return `${printable(path, 200)}: ${who(smaller)}, ${who(larger)}; the smallest value is in force: make them agree`
-}
+const sayerOf = ({ name }: Service, key: string): string => `${name} ${key}`

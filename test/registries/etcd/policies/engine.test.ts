@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
 import type { Instance } from '../../../../src/model/instance.js'
 import { createEngine } from '../../../../src/registries/etcd/policies/engine.js'
 import type { Outcome, Policy } from '../../../../src/registries/etcd/policies/policy.js'
@@ -29,8 +30,8 @@ describe('the policies over containers', () => {
   test('are asked of a container only when it or the configuration has changed', async () => {
     const engine = createEngine({ reserved: '/h/' })
     const { service, asked } = tablePolicy('p', { web: { nodes: [['/a', '1']] } })
-    const first = await engine.run([web, db], [service], never)
-    expect(await engine.run([web, db], [service], never)).toBe(first)
+    expect((await engine.run([web, db], [service], never)).touched).toEqual(new Set(['/a']))
+    expect((await engine.run([web, db], [service], never)).touched).toEqual(new Set())
     await engine.run([web, { ...db }], [service], never)
     expect(asked).toEqual(['web', 'db', 'db'])
     await engine.run([web, db], [{ ...service, config: { other: 1 } }], never)
@@ -92,4 +93,52 @@ describe('the policies over containers', () => {
     const wants = await engine.run([web, db], [{ ...service, config: { x: 1 } }], never)
     expect(nodesOf(wants)).toEqual({ '/a': '1', '/e': '1' })
   })
+})
+
+describe('what policies want after any changes', () => {
+  const name = fc.constantFrom('a', 'b', 'c', 'd')
+  const nodes = fc.dictionary(fc.constantFrom('/x', '/y', '/z'), fc.constantFrom('1', '2', '3'), {
+    noNullPrototype: true,
+  })
+  const outcome = fc.oneof(nodes, fc.constant('error' as const))
+  const world = fc
+    .array(fc.record({ name, says: outcome }), { maxLength: 4 })
+    .map((all) => new Map(all.map((one) => [one.name, one.says])))
+
+  test('is what a fresh engine would want, and only what was touched has changed', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(world, { minLength: 1, maxLength: 6 }), async (worlds) => {
+        const engine = createEngine({ reserved: '/h/' })
+        let known = new Map<string, Instance>()
+        let good = new Map<string, Record<string, string>>()
+        let before: Record<string, string> = {}
+        for (const says of worlds) {
+          const table: Record<string, Outcome> = {}
+          for (const [one, said] of says)
+            table[one] = said === 'error' ? { error: 'no' } : { nodes: Object.entries(said) }
+          const { service } = tablePolicy('p', table)
+          // Every container is another object each time, so that it is asked anew.
+          known = new Map([...says.keys()].map((one) => [one, { ...(known.get(one) ?? instance(one)) }]))
+          good = new Map([...says].map(([one, said]) => [one, said === 'error' ? (good.get(one) ?? {}) : said]))
+          const wants = await engine.run([...known.values()], [{ ...service, policy: service.policy }], never)
+          expect(nodesOf(wants)).toEqual(smallest([...good.values()]))
+          const now = nodesOf(wants)
+          for (const node of new Set([...Object.keys(before), ...Object.keys(now)]))
+            if (before[node] !== now[node]) expect(wants.touched).toContain(node)
+          expect(wants.troubles.filter((text) => text.includes('smallest'))).toHaveLength(disputed([...good.values()]))
+          before = now
+        }
+      }),
+    )
+  })
+
+  function smallest(all: readonly Record<string, string>[]): Record<string, string> {
+    const result: Record<string, string> = {}
+    for (const [node, value] of all.flatMap((one) => Object.entries(one)))
+      if (result[node] === undefined || value < result[node]) result[node] = value
+    return result
+  }
+
+  const disputed = (all: readonly Record<string, string>[]): number =>
+    ['/x', '/y', '/z'].filter((node) => new Set(all.flatMap((one) => one[node] ?? [])).size > 1).length
 })
