@@ -12,17 +12,19 @@ import type { Source, SourceContext, SourceEvents } from './source.js'
 export interface ConsulSourceSettings extends ConsulAccess, ReadingRules {
   /** How long after an outage what is missing is waited for, in milliseconds. */
   readonly lease: number
+  /** The same where the server has lost what it knew. */
+  readonly retelling?: number
   readonly clock?: Clock
 }
 
 /** What other Hostlers have announced in Consul, and every service there that carries the tag. */
 export function createConsulSource(settings: ConsulSourceSettings, { log }: SourceContext): Source {
   const clock = settings.clock ?? systemClock
-  const holding = createHolding({ leaseMs: settings.lease, elapsed: clock.elapsed })
+  const holding = createHolding({ leaseMs: settings.lease, retellingMs: settings.retelling, elapsed: clock.elapsed })
   const census = createCensus(settings, log)
   // What cannot be used is told at once, and not by every attempt.
   void createConsulClient(settings).close()
-  const believe = (nodes: readonly NodeFacts[]) => holding.believe(census.take(nodes))
+  const believe = (nodes: readonly NodeFacts[]) => holding.believe(census.take(nodes), newestOf(nodes))
 
   async function watchWith(client: ConsulClient, events: SourceEvents, signal: AbortSignal): Promise<void> {
     const backoff = createBackoff({ firstMs: 200, maxMs: 5000 })
@@ -80,6 +82,9 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
 }
 
 const LOOK_MS = 1000
+
+const newestOf = (nodes: readonly NodeFacts[]): number =>
+  nodes.reduce((most, { services }) => services.reduce((max, { modifyIndex }) => Math.max(max, modifyIndex), most), 0)
 
 async function withClient<T>(access: ConsulAccess, use: (client: ConsulClient) => Promise<T>): Promise<T> {
   const client = createConsulClient(access)

@@ -213,7 +213,7 @@ describeWith(['consul'], 'an outage of Consul', () => {
   test('in which it lost its state does not read as "nothing runs": what is not told again goes after the lease', async () => {
     await put('a')
     await put('b')
-    await watching(sourceOf(consul, { lease: 3000 }), async ({ reports, failures }) => {
+    await watching(sourceOf(consul, { lease: 3000, retelling: 3000 }), async ({ reports, failures }) => {
       await until('both are reported', () => names(reports.at(-1)) === 'a b')
       const before = reports.length
       await consul.kill()
@@ -240,6 +240,48 @@ describeWith(['consul'], 'an outage of Consul', () => {
       await consul.call('PUT', '/v1/agent/service/deregister/a')
       await until('a is gone', () => names(reports.at(-1)) === 'b')
     })
+  })
+})
+
+describeWith(['consul'], 'a cluster of Consul', () => {
+  let server: TestConsul
+  let second: TestConsul
+  let third: TestConsul
+  beforeAll(async () => {
+    server = await startConsul()
+    second = await startConsul({ of: server, node: 'node-2' })
+  })
+  afterAll(async () => {
+    for (const consul of [third, second, server]) await consul?.stop()
+  })
+  const put = (consul: TestConsul, ID: string) =>
+    register(consul, { ID, Name: 'web', Port: 80, Address: '10.0.0.1', Tags: ['hostler'] })
+  const told = (instances: readonly Instance[] | undefined) =>
+    instances?.map((one) => `${one.id} ${isLive(one) ? 'live' : 'not live'}`).join(', ')
+
+  test('is followed on every node; what is on one that dies gets no traffic', async () => {
+    await put(server, 'a')
+    await put(second, 'a')
+    await watching(sourceOf(server), async ({ reports, failures }) => {
+      const reads = (wanted: string) => until(wanted, () => told(reports.at(-1)) === wanted, 20_000)
+      await reads('node-1/a live, node-2/a live')
+      third = await startConsul({ of: server, node: 'node-3' })
+      await put(third, 'b')
+      await reads('node-1/a live, node-2/a live, node-3/b live')
+      await third.kill()
+      await reads('node-1/a live, node-2/a live, node-3/b not live')
+      await third.resume('kept')
+      await reads('node-1/a live, node-2/a live, node-3/b live')
+      expect(failures).toEqual([])
+    })
+  })
+
+  test('is read through any of its agents', async () => {
+    const all = await until('both are there', async () => {
+      const found = await sourceOf(second).list(signal)
+      return found.length >= 2 && found
+    })
+    expect(all.map(({ id }) => id)).toEqual(expect.arrayContaining(['node-1/a', 'node-2/a']))
   })
 })
 
