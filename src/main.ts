@@ -98,7 +98,9 @@ program
   })
 program
   .command('check')
-  .description('judge settings, sources, labels, templates and the proxy configuration; exit 1 on any problem')
+  .description(
+    'judge settings, sources, registries, labels, templates and the proxy configuration; exit 1 on any problem',
+  )
   .action(async () => {
     const { settings } = await load()
     const { check } = await import('./commands/check.js')

@@ -14,6 +14,8 @@ import { createPlanner } from '../model/planner.js'
 import { createProxies } from '../proxies/index.js'
 import type { Proxy } from '../proxies/proxy.js'
 import { createPublisher } from '../publish/publisher.js'
+import { createRegistries } from '../registries/index.js'
+import type { RegistryContext } from '../registries/registry.js'
 import { runtimeNames } from '../runtimes/index.js'
 import { createSources } from '../sources/index.js'
 
@@ -24,7 +26,7 @@ interface Verdict {
   readonly detail?: string
 }
 
-/** `hostler check`: settings, sources, labels, templates, proxy configuration. @returns the exit code */
+/** `hostler check`: settings, sources, registries, labels, templates, proxy configuration. @returns the exit code */
 export async function check(
   settings: Settings,
   { log, clock, signal }: { log: Logger; clock: Clock; signal: AbortSignal },
@@ -50,7 +52,9 @@ export async function check(
     })
     say(verdict)
   }
-  const plan = createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: true }))(instances)
+  const rules = labelRulesOf(settings, { wakes: runtimeNames(settings), holds: true })
+  await judgeRegistries(settings, { rules, log, clock }, signal, say)
+  const plan = createPlanner(rules)(instances)
   say(labels(plan))
   if (settings.public.listen) say(await judge('pages: templates', async () => `${tryPages(settings.templates)} pages`))
   for (const proxy of createProxies(settings, { log, clock, duty: 'drive' })) {
@@ -60,6 +64,18 @@ export async function check(
     say(await judge(`${proxy.name}: configuration`, () => checkProxy(proxy, plan, log, signal)))
   }
   return verdicts.some(({ problem }) => problem !== undefined) ? 1 : 0
+}
+
+async function judgeRegistries(
+  settings: Settings,
+  context: RegistryContext,
+  signal: AbortSignal,
+  say: (verdict: Verdict) => void,
+): Promise<void> {
+  for (const registry of createRegistries(settings, context)) {
+    say(await judge(`registry ${registry.name}`, async () => registry.check?.(signal)))
+    await registry.close?.()
+  }
 }
 
 async function judge(what: string, work: () => Promise<string | undefined>): Promise<Verdict> {

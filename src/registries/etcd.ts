@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Settings } from '../config/schema.js'
+import { HostlerError } from '../lib/errors.js'
 import { createEtcdClient } from '../lib/etcd/client.js'
+import { prefixRange } from '../lib/etcd/keys.js'
 import { takesPart } from '../model/labels.js'
 import { createWishReader } from '../model/reader.js'
 import type { LabelRules } from '../model/wishes.js'
@@ -47,6 +49,12 @@ export function createEtcdRegistry(settings: Settings, { rules, log: parent, clo
       const announced = await registrar.announce({ nodes, touched, kept }, signal)
       const { claims: entries, written, removed } = announced
       return { ...{ entries, written, removed }, troubles: [...found.troubles, ...troubles, ...announced.troubles] }
+    },
+    async check(signal) {
+      const { entries } = await client.list(prefixRange(keys.registrar), signal)
+      const { services, troubles } = await set.services()
+      if (troubles[0] !== undefined) throw new HostlerError('POLICY', troubles.join('; '))
+      return `${services.map((service) => service.name).join(', ')}; ${entries.length} keys of registrars`
     },
     async run(disturbed, signal) {
       await Promise.all([registrar.run(disturbed, signal), set.run(disturbed, signal)])

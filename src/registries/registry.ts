@@ -19,6 +19,8 @@ export interface Registry {
    * @throws HostlerError when the registry cannot be reached or refuses as a whole; it is called again with backoff
    */
   sync(facts: AnnouncedFacts, signal: AbortSignal): Promise<SyncResult>
+  /** Whether it can be reached and read, for whoever asks beforehand. @returns what it found, in a few words; throws what is wrong */
+  check?(signal: AbortSignal): Promise<string>
   /**
    * Keeps alive and looks after what is announced, until aborted; reconnects by itself. `disturbed` asks for a sync although
    * no fact has changed: the server lost its state, or somebody else took an entry of ours away.

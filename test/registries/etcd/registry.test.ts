@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Agent, startAgent } from '../../support/agent.js'
 import { startEtcd, type TestEtcd } from '../../support/etcd.js'
 import { startEtcdRegistry } from '../../support/etcd-rig.js'
+import { runHostler } from '../../support/hostler.js'
 import { instance } from '../../support/instances.js'
 import { describeWith } from '../../support/servers.js'
 import { tempDir } from '../../support/temp.js'
@@ -244,6 +245,30 @@ describeWith(['etcd'], 'the etcd registry', () => {
       await says(second, 'it goes on as it was')
       second.say({ web: {}, db: {} })
       await nodesAre({ '/mine/db': '2', '/mine/web': '2' })
+    })
+  })
+
+  test('hostler check tells whether it can be reached, and what is wrong with a policy', async () => {
+    const dir = tempDir()
+    const [stacks, bad] = [join(dir, 'stacks.yml'), join(dir, 'bad.mjs')]
+    writeFileSync(stacks, 'instances: []\n')
+    writeFileSync(bad, 'export const other = 1')
+    const env = { HOSTLER_SOURCES: 'file', HOSTLER_FILE: stacks, HOSTLER_PROXY: 'none', HOSTLER_REGISTRIES: 'etcd' }
+    const check = (more: Record<string, string>) =>
+      runHostler(['check'], { ...env, ETCD_ENDPOINT: etcd.endpoint, ...more })
+    expect(await check({ HOSTLER_POLICIES: 'hostler,skydns' })).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('ok    registry etcd: hostler, skydns; 0 keys'),
+    })
+    expect(await check({ HOSTLER_POLICIES: bad })).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining(`FAIL  registry etcd: policy bad (${bad}): it exports no function "container"`),
+    })
+    expect(await check({ ETCD_ENDPOINT: 'http://127.0.0.1:1' })).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining(
+        'FAIL  registry etcd: reading etcd at http://127.0.0.1:1 failed; see that it runs there',
+      ),
     })
   })
 
