@@ -4,7 +4,7 @@ import { maskCredentials } from '../lib/mask.js'
 import { printable } from '../lib/printable.js'
 import { type Instance, keyOf } from '../model/instance.js'
 import { createWishReader } from '../model/reader.js'
-import { type AskedEntry, type ConsulAgent, createConsulAgent, type Outcome } from './consul/agent.js'
+import { type ConsulAgent, createConsulAgent, type Outcome } from './consul/agent.js'
 import {
   ADDRESS_FIELDS,
   type Asked,
@@ -14,6 +14,7 @@ import {
   type EntryRules,
   maintenanceOf,
 } from './consul/entries.js'
+import type { AskedEntry } from './consul/writer.js'
 import type { AnnouncedFacts, Registry, RegistryContext } from './registry.js'
 
 export interface ConsulRegistrySettings extends ConsulAccess {
@@ -109,6 +110,10 @@ export function createConsulRegistry(
         sum.troubles.push(...outcome.value.troubles)
       }
       return sum
+    },
+    async check(signal) {
+      const counts = [...agents].map(async ([, agent]) => `${await agent.count(signal)} services at ${agent.shown}`)
+      return (await Promise.all(counts)).join(', ') || 'its agents are known once something runs'
     },
     async run(disturbed, signal) {
       keep = (agent) => void running.push(agent.run(disturbed, signal))

@@ -146,6 +146,15 @@ describeWith(['consul'], 'hostler sync', () => {
     expect(await ids()).toEqual(['web-10-0-0-7-8080'])
   })
 
+  test('ends with 3 when Consul is away', async () => {
+    const path = join(tempDir(), 'stacks.yml')
+    writeFileSync(path, stringify({ instances: [] }))
+    const url = `http://ann:s3cret@127.0.0.1:${await freePort()}`
+    const result = await runHostler(['sync', 'file', 'consul', '-s', `path=${path}`, '-b', `url=${url}`], {})
+    expect(result).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('is Consul up there?') })
+    expect(result.stderr).not.toContain('s3cret')
+  })
+
   test.each([
     [['sync', 'rancher', 'consul', '-s', 'secretkye=s3cret'], 2, 'rancher-api has no option called "secretkye"'],
     [['sync', 'file', 'consul', '-b', 'url=http://127.0.0.1:1', '-s', 'path=/nowhere.yml'], 2, '/nowhere.yml'],

@@ -107,6 +107,10 @@ describeWith(['consul'], 'what the consul source reads', () => {
       Meta: { 'hostler-sticky': 'true', team: 'x' },
     })
     await register(consul, { ID: 'no-tag', Name: 'api', Port: 7001, Address: '10.0.0.1' })
+    await register(consul, {
+      ...{ ID: 'proxy', Name: 'api-proxy', Port: 7002, Tags, Kind: 'connect-proxy' },
+      Proxy: { DestinationServiceName: 'api' },
+    })
     await register(consul, { ID: 'no-port', Name: 'api', Tags: ['hostler'] })
     expect(await read(1)).toEqual([
       {

@@ -1,19 +1,24 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../lib/clock.js'
 import type { ConsulAccess } from '../../lib/consul/address.js'
-import { createConsulClient } from '../../lib/consul/client.js'
+import { type ConsulClient, createConsulClient } from '../../lib/consul/client.js'
 import { heartbeatId, INSTANCE } from '../../lib/consul/meta.js'
 import { codeOf, messageOf } from '../../lib/errors.js'
 import { createLimit } from '../../lib/limit.js'
 import { printable } from '../../lib/printable.js'
-import { type AgentService, cleanupTag, type Entry } from './entries.js'
-import { createHeartbeat } from './heartbeat.js'
+import { cleanupTag } from './entries.js'
+import { createHeartbeat, type Heartbeat } from './heartbeat.js'
 import { nodesWithTags } from './leftovers.js'
-import { announcerOf, isWritten, type Present, presentOf, readPresent } from './present.js'
+import { announcerOf, type Present, readPresent } from './present.js'
+import { type AskedEntry, createWriter } from './writer.js'
 
 /** One agent of Consul, and what of ours is there. */
 export interface ConsulAgent {
+  /** Its address, without user and password. */
+  readonly shown: string
   sync(asked: AskedHere, signal: AbortSignal): Promise<Outcome>
+  /** How many services it has; changes nothing. */
+  count(signal: AbortSignal): Promise<number>
   /** Keeps what is there alive until aborted. */
   run(disturbed: () => void, signal: AbortSignal): Promise<void>
   withdraw(signal: AbortSignal): Promise<void>
@@ -31,12 +36,6 @@ export interface AskedHere {
   readonly isKept: (instance: string) => boolean
   /** Look at what is there, rather than remember it. */
   readonly afresh: boolean
-}
-
-export interface AskedEntry {
-  readonly entry: Entry
-  /** Why it gets no traffic. */
-  readonly maintenance?: string
 }
 
 export interface Outcome {
@@ -58,135 +57,64 @@ export interface AgentInputs {
 
 const WRITES_AT_ONCE = 16
 
+/** Everything at an agent, ours or not, by id. */
+type Services = Map<string, Present>
+
 export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
-  const { announcer, cleanupId, leaseMs } = inputs
   const client = createConsulClient(inputs.access)
-  const heartbeat = leaseMs > 0 ? createHeartbeat({ ...inputs, client }) : undefined
+  const heartbeat = inputs.leaseMs > 0 ? createHeartbeat({ ...inputs, client }) : undefined
+  const writer = createWriter(client)
   const limited = createLimit(WRITES_AT_ONCE)
-  const tags = [cleanupTag(cleanupId), `rancon-${cleanupId.toLowerCase()}`]
-  /** Everything at the agent, ours or not, as far as we know; undefined: to be looked at. */
-  let known: Map<string, Present> | undefined
-  /** Ids that this process has announced before. */
-  const told = new Set<string>()
-  /** What an agent has, and what we asked for that came to that. */
-  const asWritten = new WeakMap<Present, AgentService>()
-
-  async function look(signal: AbortSignal): Promise<Map<string, Present>> {
-    await heartbeat?.ensure(signal)
-    const read = async () => {
-      const [services, checks] = [
-        await client.get('/agent/services', signal),
-        await client.get('/agent/checks', signal),
-      ]
-      return readPresent(services.value, checks.value)
-    }
-    const there = await read()
-    if (!heartbeat || there.has(heartbeat.id)) return there
-    // Left out of the list: for want of rights, which this throws of; or the agent has forgotten everything.
-    const { found } = await client.get(`/agent/service/${encodeURIComponent(heartbeat.id)}`, signal)
-    heartbeat.seen(found)
-    await heartbeat.ensure(signal)
-    return found ? there : read()
-  }
-
-  /** An entry of another process that lives is its own affair, whatever tags it has. */
-  function isOurs(present: Present, there: ReadonlyMap<string, Present>): boolean {
-    if (!tags.some((tag) => present.tags.includes(tag))) return false
-    const other = announcerOf(present)
-    return other === undefined || other === announcer || there.get(heartbeatId(other, cleanupId))?.isPassing !== true
-  }
+  const tags = [cleanupTag(inputs.cleanupId), `rancon-${inputs.cleanupId.toLowerCase()}`]
+  const isOurs = (present: Present, there: Services) => isOwn(present, there, { ...inputs, tags })
+  /** As far as we know; undefined: to be looked at. */
+  let known: Services | undefined
 
   async function sync(asked: AskedHere, signal: AbortSignal): Promise<Outcome> {
-    const there = (asked.afresh ? undefined : known) ?? (await look(signal))
+    const there = (asked.afresh ? undefined : known) ?? (await look(client, heartbeat, signal))
     known = there
-    const outcome: Outcome = { entries: 0, written: 0, removed: 0, troubles: [] }
-    const denials: unknown[] = []
-    const jobs: Promise<unknown>[] = []
-    const attempt = (what: string, job: () => Promise<unknown>) => {
-      const attempted = limited(job).catch((error: unknown) => {
-        if (!isAboutOne(error)) throw error
-        if (codeOf(error) === 'CONSUL_DENIED') denials.push(error)
-        outcome.troubles.push(`${what}: ${messageOf(error)}`)
-      })
-      jobs.push(attempted)
-    }
+    const attempts = createAttempts(limited)
+    const { outcome } = attempts
     for (const [id, one] of asked.entries) {
       const present = there.get(id)
-      if (present && isSettled(present, one)) outcome.entries++
+      if (present && writer.isSettled(one, present)) outcome.entries++
       else if (present && !isOurs(present, there)) outcome.troubles.push(taken(one, present))
       // One that gets no traffic is not announced before it did.
-      else if (present || one.maintenance === undefined) attempt(named(one), () => write(one, there, outcome, signal))
+      else if (present || one.maintenance === undefined) attempts.make(named(one), () => write(one, present))
     }
     for (const [id, present] of there) {
       if (isUnwanted(present, asked) && isOurs(present, there))
-        attempt(`entry ${printable(id, 200)}`, () => remove(id, there, outcome, signal))
+        attempts.make(`entry ${printable(id, 200)}`, () => remove(id))
     }
+
+    async function write(one: AskedEntry, before: Present | undefined): Promise<void> {
+      const { present, isChanged } = await writer.write(one, before, signal)
+      there.set(present.id, present)
+      outcome.entries++
+      if (isChanged) outcome.written++
+    }
+
+    async function remove(id: string): Promise<void> {
+      await writer.remove(id, signal)
+      there.delete(id)
+      outcome.removed++
+    }
+
     try {
-      await settled(jobs)
+      await attempts.settled()
     } catch (error) {
       known = undefined
       throw error
     }
-    if (denials.length > 0 && outcome.entries === 0 && outcome.removed === 0) throw denials[0]
     return outcome
   }
 
-  const isUnwanted = ({ id, meta }: Present, { entries, isWhole, isKept }: AskedHere) =>
-    isWhole && !entries.has(id) && !isKept(meta[INSTANCE] ?? '')
-
-  /** Without a look at each field where it was looked at before. */
-  function isSettled(present: Present, { entry, maintenance }: AskedEntry): boolean {
-    return present.maintenance === maintenance && asWritten.get(present) === entry.service
-  }
-
-  async function write(
-    { entry, maintenance }: AskedEntry,
-    there: Map<string, Present>,
-    outcome: Outcome,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { service } = entry
-    const id = service.ID
-    const present = there.get(id)
-    const steps: (() => Promise<unknown>)[] = []
-    if (!present || !isWritten(present, service)) {
-      const body = present ? service : anew(service, told.has(id))
-      steps.push(() => client.put('/agent/service/register', body, signal))
-    }
-    for (const check of staleChecks(present, entry)) {
-      steps.push(() => client.put(`/agent/check/deregister/${encodeURIComponent(check)}`, undefined, signal))
-    }
-    if (present?.maintenance !== maintenance) {
-      const path = `/agent/service/maintenance/${encodeURIComponent(id)}`
-      steps.push(() => client.put(`${path}?${maintenanceQuery(maintenance)}`, undefined, signal))
-    }
-    for (const step of steps) await step()
-    const now = steps.length > 0 || !present ? presentOf(service, maintenance) : present
-    there.set(id, now)
-    asWritten.set(now, service)
-    told.add(id)
-    outcome.entries++
-    if (steps.length > 0) outcome.written++
-  }
-
-  async function remove(id: string, there: Map<string, Present>, outcome: Outcome, signal: AbortSignal): Promise<void> {
-    await deregister(id, signal)
-    there.delete(id)
-    told.delete(id)
-    outcome.removed++
-  }
-
-  /** Some versions answer 500 for what is gone already. */
-  async function deregister(id: string, signal: AbortSignal): Promise<void> {
-    try {
-      await client.put(`/agent/service/deregister/${encodeURIComponent(id)}`, undefined, signal)
-    } catch (error) {
-      if (!/unknown service/i.test(messageOf(error))) throw error
-    }
-  }
-
   return {
+    shown: client.shown,
     sync,
+    async count(signal) {
+      return Object.keys((await client.get('/agent/services', signal)).value ?? {}).length
+    },
     async run(disturbed, signal) {
       const lost = () => {
         known = undefined
@@ -195,9 +123,9 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
       await heartbeat?.run(lost, signal)
     },
     async withdraw(signal) {
-      const there = await look(signal)
+      const there = await look(client, heartbeat, signal)
       const ours = [...there.values()].filter((present) => isOurs(present, there))
-      await settled(ours.map(({ id }) => limited(() => deregister(id, signal))))
+      await settled(ours.map(({ id }) => limited(() => writer.remove(id, signal))))
       await heartbeat?.remove(signal)
     },
     nodesWithOurs: (signal) => nodesWithTags(client, tags, signal),
@@ -205,30 +133,60 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   }
 }
 
-const named = ({ entry }: Pick<AskedEntry, 'entry'>): string => `container ${printable(entry.container, 120)}`
-
-/**
- * A check is critical in Consul until it was made for the first time. That is no news where we live, and none where only the
- * agent has forgotten what it knew: traffic would stop for it.
- */
-const anew = (service: AgentService, isAgain: boolean): object => ({
-  ...service,
-  Checks: service.Checks.map((check) =>
-    isAgain || check.AliasService !== undefined ? { ...check, Status: 'passing' } : check,
-  ),
-})
-
-const taken = (one: AskedEntry, present: Present): string => {
-  const whose = announcerOf(present) ?? 'somebody else'
-  return `${named(one)}: the id ${present.id} is taken by ${printable(whose, 80)}; set rancon.name, or another id schema`
+/** @throws HostlerError also when the agent leaves out of its list what we know to be there: for want of rights */
+async function look(client: ConsulClient, heartbeat: Heartbeat | undefined, signal: AbortSignal): Promise<Services> {
+  await heartbeat?.ensure(signal)
+  const read = async () => {
+    const services = await client.get('/agent/services', signal)
+    const checks = await client.get('/agent/checks', signal)
+    return readPresent(services.value, checks.value)
+  }
+  const there = await read()
+  if (!heartbeat || there.has(heartbeat.id)) return there
+  const { found } = await client.get(`/agent/service/${encodeURIComponent(heartbeat.id)}`, signal)
+  if (found) return there
+  heartbeat.seen(false)
+  await heartbeat.ensure(signal)
+  return read()
 }
 
-const maintenanceQuery = (reason: string | undefined): string =>
-  reason === undefined ? 'enable=false' : `enable=true&reason=${encodeURIComponent(reason)}`
+interface Owner {
+  readonly announcer: string
+  readonly cleanupId: string
+  readonly tags: readonly string[]
+}
 
-const staleChecks = (present: Present | undefined, { service }: Entry): string[] => {
-  const asked = new Set(service.Checks.map(({ CheckID }) => CheckID))
-  return [...(present?.checks ?? [])].filter((id) => !asked.has(id))
+/** An entry of another process that lives is its own affair, whatever tags it has. */
+function isOwn(present: Present, there: Services, { announcer, cleanupId, tags }: Owner): boolean {
+  if (!tags.some((tag) => present.tags.includes(tag))) return false
+  const other = announcerOf(present)
+  return other === undefined || other === announcer || there.get(heartbeatId(other, cleanupId))?.isPassing !== true
+}
+
+const isUnwanted = ({ id, meta }: Present, { entries, isWhole, isKept }: AskedHere) =>
+  isWhole && !entries.has(id) && !isKept(meta[INSTANCE] ?? '')
+
+/** Many writes, of which one that Consul refuses is a trouble of its own, and one that fails fails all. */
+function createAttempts(limited: <T>(work: () => Promise<T>) => Promise<T>) {
+  const outcome: Outcome = { entries: 0, written: 0, removed: 0, troubles: [] }
+  const denials: unknown[] = []
+  const jobs: Promise<unknown>[] = []
+  return {
+    outcome,
+    make(what: string, job: () => Promise<void>): void {
+      const attempted = limited(job).catch((error: unknown) => {
+        if (!isAboutOne(error)) throw error
+        if (codeOf(error) === 'CONSUL_DENIED') denials.push(error)
+        outcome.troubles.push(`${what}: ${messageOf(error)}`)
+      })
+      jobs.push(attempted)
+    },
+    /** @throws HostlerError also when nothing at all was allowed */
+    async settled(): Promise<void> {
+      await settled(jobs)
+      if (denials.length > 0 && outcome.entries === 0 && outcome.removed === 0) throw denials[0]
+    },
+  }
 }
 
 /** Consul says no to this entry; it may well say yes to another. */
@@ -238,4 +196,11 @@ const isAboutOne = (error: unknown): boolean =>
 /** Waits for all of them, so that none is still under way when the first failure is told. */
 async function settled(jobs: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(jobs)) if (result.status === 'rejected') throw result.reason
+}
+
+const named = ({ entry }: AskedEntry): string => `container ${printable(entry.container, 120)}`
+
+const taken = (one: AskedEntry, present: Present): string => {
+  const whose = announcerOf(present) ?? 'somebody else'
+  return `${named(one)}: the id ${present.id} is taken by ${printable(whose, 80)}; set rancon.name, or another id schema`
 }

@@ -41,7 +41,7 @@ const servicesSchema = z
       .array(
         z.object({
           ...{ ID: z.string(), Service: z.string(), Address: z.string(), Port: z.number() },
-          ...{ Tags: words, Meta: meta, ModifyIndex: z.number() },
+          ...{ Tags: words, Meta: meta, ModifyIndex: z.number(), Kind: z.string().nullish() },
         }),
       )
       .nullish(),
@@ -54,12 +54,17 @@ const checksSchema = z.array(z.object({ CheckID: z.string(), ServiceID: z.string
 export const readNodes = (answer: unknown): CatalogNode[] =>
   (read(nodesSchema, answer, 'nodes') ?? []).map(({ Node, Address }) => ({ name: Node, address: Address }))
 
-/** An answer to `/catalog/node-services/NODE`; a node that is not there has none. @throws HostlerError */
+/**
+ * An answer to `/catalog/node-services/NODE`; a node that is not there has none. Left out are the proxies of Consul's own mesh,
+ * which carry the tags of what is behind them and speak to nobody else. @throws HostlerError
+ */
 export const readServices = (answer: unknown): CatalogService[] =>
-  (read(servicesSchema, answer, 'services')?.Services ?? []).map((service) => ({
-    ...{ id: service.ID, name: service.Service, address: service.Address, port: service.Port },
-    ...{ tags: service.Tags, meta: service.Meta, modifyIndex: service.ModifyIndex },
-  }))
+  (read(servicesSchema, answer, 'services')?.Services ?? [])
+    .filter(({ Kind }) => (Kind ?? '') === '')
+    .map((service) => ({
+      ...{ id: service.ID, name: service.Service, address: service.Address, port: service.Port },
+      ...{ tags: service.Tags, meta: service.Meta, modifyIndex: service.ModifyIndex },
+    }))
 
 /** An answer to `/health/node/NODE`. @throws HostlerError */
 export const readChecks = (answer: unknown): CatalogCheck[] =>

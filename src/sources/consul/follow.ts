@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.js'
-import { type ConsulClient, nextIndex } from '../../lib/consul/client.js'
+import { type ConsulAnswer, type ConsulClient, nextIndex } from '../../lib/consul/client.js'
 import { HostlerError } from '../../lib/errors.js'
 import { createLimit } from '../../lib/limit.js'
 import { linkedSignal } from '../../lib/signals.js'
@@ -33,12 +33,21 @@ function nodesOf(value: unknown): CatalogNode[] {
 }
 
 async function readNode(client: ConsulClient, node: CatalogNode, signal: AbortSignal): Promise<NodeFacts> {
-  const services = await client.get(servicesPath(node), signal)
+  const services = known(await client.get(servicesPath(node), signal))
   const checks = await client.get(checksPath(node), signal)
   return {
     ...{ node, services: readServices(services.value), checks: readChecks(checks.value) },
     isFiltered: services.isFiltered || checks.isFiltered,
   }
+}
+
+/** A Consul before 1.7 has no such call, and that must not read as "no services". */
+function known(answer: ConsulAnswer): ConsulAnswer {
+  if (answer.found) return answer
+  throw new HostlerError(
+    'CONSUL_ANSWER',
+    'Consul does not know /catalog/node-services; is that a Consul, 1.7 or later?',
+  )
 }
 
 const servicesPath = ({ name }: CatalogNode): string => `/catalog/node-services/${encodeURIComponent(name)}`
@@ -151,9 +160,8 @@ class Session {
     let last = 0
     let seen = -1
     for (;;) {
-      const { value, index, isFiltered } = await this.limited(() =>
-        this.client.wait(path, { index: last, waitMs: this.waitMs() }, signal),
-      )
+      const answer = await this.limited(() => this.client.wait(path, { index: last, waitMs: this.waitMs() }, signal))
+      const { value, index, isFiltered } = known(answer)
       const startedMs = this.clock.elapsed()
       const next = nextIndex(last, index)
       if (next === 0 && last > 0) throw new Restarted()

@@ -112,6 +112,16 @@ describeWith(['consul'], 'announcing in a Consul that is away', () => {
     expect(await announce(registry, [api, web])).toMatchObject({ entries: 2, written: 2 })
   })
 
+  test('is told by a look beforehand', async () => {
+    const here = new AbortController().signal
+    expect(await open(consul).check?.(here)).toMatch(/^\d+ services at http:\/\/127\.0\.0\.1:\d+$/)
+    await consul.kill()
+    await expect(open(consul).check?.(here)).rejects.toThrow('is Consul up there?')
+    await consul.resume('kept')
+    const byHost = open(consul, { url: 'http://%HOST%:8500' })
+    expect(await byHost.check?.(here)).toBe('its agents are known once something runs')
+  })
+
   test('ends at once when it is told to', async () => {
     const registry = open(consul)
     await consul.pause()

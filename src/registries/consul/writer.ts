@@ -1,0 +1,84 @@
+import type { ConsulClient } from '../../lib/consul/client.js'
+import { messageOf } from '../../lib/errors.js'
+import type { AgentService, Entry } from './entries.js'
+import { isWritten, type Present, presentOf } from './present.js'
+
+/** What shall be at an agent. */
+export interface AskedEntry {
+  readonly entry: Entry
+  /** Why it gets no traffic. */
+  readonly maintenance?: string
+}
+
+/** Writes single entries to one agent, and knows which were written as they are. */
+export interface Writer {
+  /** Nothing is to be written; told without a look at each field where it was looked at before. */
+  isSettled(asked: AskedEntry, present: Present): boolean
+  /** @returns what is there now, and whether that took a write */
+  write(asked: AskedEntry, present: Present | undefined, signal: AbortSignal): Promise<Written>
+  remove(id: string, signal: AbortSignal): Promise<void>
+}
+
+export interface Written {
+  readonly present: Present
+  readonly isChanged: boolean
+}
+
+export function createWriter(client: ConsulClient): Writer {
+  /** Ids that this process has announced before. */
+  const told = new Set<string>()
+  /** What an agent has, and what we asked for that came to that. */
+  const asWritten = new WeakMap<Present, AgentService>()
+
+  return {
+    isSettled: ({ entry, maintenance }, present) =>
+      present.maintenance === maintenance && asWritten.get(present) === entry.service,
+
+    async write(asked, present, signal) {
+      const { service } = asked.entry
+      const calls = callsFor(asked, present, told.has(service.ID))
+      for (const [path, body] of calls) await client.put(path, body, signal)
+      const now = calls.length > 0 || !present ? presentOf(service, asked.maintenance) : present
+      told.add(service.ID)
+      asWritten.set(now, service)
+      return { present: now, isChanged: calls.length > 0 }
+    },
+
+    async remove(id, signal) {
+      try {
+        await client.put(`/agent/service/deregister/${encodeURIComponent(id)}`, undefined, signal)
+      } catch (error) {
+        // Some versions answer 500 for what is gone already.
+        if (!/unknown service/i.test(messageOf(error))) throw error
+      }
+      told.delete(id)
+    },
+  }
+}
+
+/** The calls that lead from what is there to what is asked for: path and body. */
+function callsFor({ entry: { service }, maintenance }: AskedEntry, present: Present | undefined, isAgain: boolean) {
+  const calls: [string, unknown][] = []
+  if (!present) calls.push(['/agent/service/register', anew(service, isAgain)])
+  else if (!isWritten(present, service)) calls.push(['/agent/service/register', service])
+  const wanted = new Set(service.Checks.map(({ CheckID }) => CheckID))
+  for (const id of present?.checks ?? []) {
+    if (!wanted.has(id)) calls.push([`/agent/check/deregister/${encodeURIComponent(id)}`, undefined])
+  }
+  if (present?.maintenance !== maintenance) {
+    const how = maintenance === undefined ? 'enable=false' : `enable=true&reason=${encodeURIComponent(maintenance)}`
+    calls.push([`/agent/service/maintenance/${encodeURIComponent(service.ID)}?${how}`, undefined])
+  }
+  return calls
+}
+
+/**
+ * A check is critical in Consul until it was made for the first time. That is no news where we live, and none where only the
+ * agent has forgotten what it knew: traffic would stop for it.
+ */
+const anew = (service: AgentService, isAgain: boolean): object => ({
+  ...service,
+  Checks: service.Checks.map((check) =>
+    isAgain || check.AliasService !== undefined ? { ...check, Status: 'passing' } : check,
+  ),
+})
