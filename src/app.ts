@@ -3,6 +3,7 @@ import { createAnnouncing } from './app/announcing.js'
 import { metadataFor } from './app/metadata.js'
 import { controlRoutes, openPrivatePort, type Told } from './app/private-port.js'
 import { createSleepAndWake, type SleepAndWake } from './app/sleep-and-wake.js'
+import { onlyAnnounces } from './config/announce.js'
 import { labelRulesOf } from './config/label-rules.js'
 import type { Settings } from './config/schema.js'
 import { createMetrics, type Metrics } from './http/metrics.js'
@@ -51,9 +52,10 @@ export function createApp(settings: Settings, context: AppContext): App {
   const lanes = proxies.map((proxy, index) =>
     createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: recorder(metrics) }),
   )
-  const runtimes = context.duty === 'drive' ? createRuntimes(settings, { log }) : []
+  const drives = context.duty === 'drive' && !onlyAnnounces(settings)
+  const runtimes = drives ? createRuntimes(settings, { log }) : []
   const wakes = runtimes.map(({ source }) => source)
-  const rules = labelRulesOf(settings, { wakes, holds: context.duty === 'drive' })
+  const rules = labelRulesOf(settings, { wakes, holds: drives })
   const read = createWishReader(rules)
   const cache = createFactCache({ dir: settings.stateDir, log })
   const reconcile = (more: { gate?: FactGate } = {}) =>
@@ -63,14 +65,13 @@ export function createApp(settings: Settings, context: AppContext): App {
       pollIntervalMs: settings.pollInterval,
       ...more,
     })
-  const sleep =
-    context.duty === 'drive'
-      ? createSleepAndWake({
-          ...{ settings, rules, read, runtimes, proxies, clock, log },
-          reconcile: (gate) => reconcile({ gate }),
-          metrics: metrics.lifecycle,
-        })
-      : undefined
+  const sleep = drives
+    ? createSleepAndWake({
+        ...{ settings, rules, read, runtimes, proxies, clock, log },
+        reconcile: (gate) => reconcile({ gate }),
+        metrics: metrics.lifecycle,
+      })
+    : undefined
   const reconciler = sleep?.reconciler ?? reconcile()
   const announcing = createAnnouncing({ settings, rules, reconciler, clock, log })
   const stopping = new AbortController()

@@ -55,7 +55,7 @@ export function syncPlan(call: SyncCall, env: Environment): SyncPlan {
     ['registries', registry],
     ['proxy', 'none'],
     // What is written in one pass is kept alive by nobody.
-    ...(continuous ? intervals(wait, source) : ([['consul.lease', '0']] as const)),
+    ...(continuous ? intervals(wait, source) : ([[`${registry}.lease`, '0']] as const)),
     ...((call.verbose ?? 0) > 3 ? ([['log.level', 'debug']] as const) : []),
     // Where it wrote by default: the agent on the host of each endpoint.
     ...(named === 'rancher' && (env['CONSUL_HTTP_ADDR'] ?? '') === ''

@@ -45,3 +45,12 @@ export const announceSettings = group({
     'Take back at once what was announced when Hostler is stopped. Otherwise it lasts until its lease ends, and a restart goes unnoticed.',
   ),
 })
+
+/** Without a proxy, and with a registry, a process announces what runs and does nothing else. */
+export const onlyAnnounces = ({
+  proxy,
+  registries,
+}: {
+  readonly proxy: readonly string[]
+  readonly registries: readonly string[]
+}): boolean => registries.length > 0 && proxy.every((name) => name === 'none')

@@ -21,10 +21,10 @@ export const etcdSettings = group({
     'Where Hostler keeps its own keys: claims, and the instances that the `hostler` policy announces.',
   ),
   lease: setting(
-    duration(1000),
+    duration(),
     '30s',
     'HOSTLER_ETCD_LEASE',
-    'How long what was announced outlives a process that was killed; refreshed at half.',
+    'How long what was announced outlives a process that was killed; refreshed at half. The same for every process of a cluster. 0: for ever, until a process of the same name takes it back.',
   ),
 })
 

@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { codeOf, HostlerError } from '../lib/errors.js'
+import { onlyAnnounces } from './announce.js'
 import type { Settings } from './schema.js'
 
 /** What a command is about to do, which decides what must be there. */
@@ -24,7 +25,7 @@ export function preflight(settings: Settings, duties: Duties): void {
 
 function planningMistakes({ domain, hostTemplate, templates, sources, services, ...settings }: Settings): string[] {
   return [
-    ...(domain === '' && !onlyAnnounces(settings)
+    ...(domain === '' && needsDomain(settings)
       ? ['domain is not set; set HOSTLER_DOMAIN to the domain under which stacks get their names']
       : []),
     ...(sources.length === 0
@@ -36,11 +37,9 @@ function planningMistakes({ domain, hostTemplate, templates, sources, services, 
   ]
 }
 
-/** Without a proxy nobody needs a hostname. */
-const onlyAnnounces = ({ proxy, registries, policies }: Pick<Settings, 'proxy' | 'registries' | 'policies'>): boolean =>
-  registries.length > 0 &&
-  proxy.every((name) => name === 'none') &&
-  !(registries.includes('etcd') && policies.includes('traefik'))
+/** Without a proxy nobody asks for a hostname, save Traefik by way of etcd. */
+const needsDomain = (settings: Pick<Settings, 'proxy' | 'registries' | 'policies'>): boolean =>
+  !onlyAnnounces(settings) || (settings.registries.includes('etcd') && settings.policies.includes('traefik'))
 
 function unknownPlaceholders(template: string): string[] {
   const unknown = (template.match(/%[^%]*%/g) ?? []).filter((word) => !/^%(STACK|SERVICE|NAME|DOMAIN)%$/.test(word))

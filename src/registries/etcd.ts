@@ -32,7 +32,10 @@ export function createEtcdRegistry(settings: Settings, { rules, log: parent, clo
   const keys = createKeys(prefix)
   const path = join(stateDir, `etcd-${fingerprint([prefix, name, ...etcd.endpoints])}.json`)
   const tenure = createTenure({ ...{ client, keys, name, path, clock, log }, leaseMs: etcd.lease })
-  const registrar = createRegistrar({ ...{ client, keys, tenure, clock, log }, auditMs: etcd.lease })
+  const registrar = createRegistrar({
+    ...{ client, keys, tenure, clock, log },
+    auditMs: etcd.lease || DEFAULT_LEASE_MS,
+  })
   const engine = createEngine({ reserved: keys.registrar })
   const set = createPolicySet({
     ...{ client, clock, policies: settings.policies, folder: settings.services },
@@ -66,6 +69,9 @@ export function createEtcdRegistry(settings: Settings, { rules, log: parent, clo
     },
   }
 }
+
+/** How often all is looked at where no lease says it. */
+const DEFAULT_LEASE_MS = 30_000
 
 const fingerprint = (parts: readonly string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12)

@@ -26,7 +26,10 @@ export function createEtcdSource(settings: EtcdSourceSettings, context: EtcdSour
   const range = prefixRange(prefix)
   const announces = settings.registries.includes('etcd') && settings.policies.includes('hostler')
   const own = announces ? `${encodeURIComponent(announce.name || hostname())}/` : undefined
-  const announcements = createAnnouncements({ ...{ source: 'etcd', prefix, own, clock, log }, leaseMs: etcd.lease })
+  const announcements = createAnnouncements({
+    ...{ source: 'etcd', prefix, own, clock, log },
+    leaseMs: etcd.lease || DEFAULT_LEASE_MS,
+  })
   // Settings that cannot be used are told at the start.
   createEtcdClient(etcd).close()
 
@@ -39,6 +42,9 @@ export function createEtcdSource(settings: EtcdSourceSettings, context: EtcdSour
     },
   }
 }
+
+/** Who announces without a lease may well read what others announce with one. */
+const DEFAULT_LEASE_MS = 30_000
 
 async function withClient<T>(
   { etcd }: EtcdSourceSettings,

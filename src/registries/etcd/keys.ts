@@ -20,6 +20,17 @@ export interface Keys {
   readonly sharedLease: string
 }
 
+/** What the name of a process without a lease begins with: it announces once, and what it announced stays. */
+const LASTING = 'lasting-'
+
+export const lastingProcess = (name: string): string =>
+  LASTING + createHash('sha256').update(name).digest('hex').slice(0, 16)
+
+export const isLasting = (process: string): boolean => process.startsWith(LASTING)
+
+/** As etcd has it: none. */
+export const NO_LEASE = '0'
+
 export interface ClaimKey {
   readonly node: string
   readonly process: string

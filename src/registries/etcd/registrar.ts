@@ -8,9 +8,10 @@ import type { Logger } from '../../lib/logger.js'
 import { orAborted } from '../../lib/signals.js'
 import { createTurns } from '../../lib/turns.js'
 import { createConflicts } from './conflicts.js'
-import type { Keys } from './keys.js'
-import { createSettle, type Group, type Wish } from './settle.js'
+import { type Keys, NO_LEASE } from './keys.js'
+import { createSettle, type Group, type Holder, type Wish } from './settle.js'
 import type { Tenure } from './tenure.js'
+import { createUpkeep } from './upkeep.js'
 import { createView, type Stir } from './view.js'
 
 /**
@@ -71,11 +72,6 @@ export interface RegistrarInputs {
   readonly log: Logger
 }
 
-/** Of those who could put a node right the first does so at once, the next ones when they find it undone after as long each. */
-const RANK_MS = 500
-/** Changes must not have to wait for the whole of an audit. */
-const AUDITED_AT_ONCE = 200
-
 export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: RegistrarInputs): Registrar {
   const view = createView(keys)
   const settle = createSettle({ client, keys, view })
@@ -88,8 +84,17 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
   let foreign: ReadonlySet<string> = new Set()
   /** The first word from etcd, good or bad. */
   const heard = createDeferred()
+  /** Without being run it looks itself before it announces. */
+  let isFollowed = false
   let outage: unknown
   let disturb: () => void = () => undefined
+
+  const upkeep = createUpkeep({
+    ...{ client, keys, tenure, view, settle, claimed, auditMs, clock, log },
+    isSure: (node) => dirty?.has(node) === false,
+    inTurn: turns.take,
+    lost: () => lost(),
+  })
 
   function lost(): void {
     tenure.lose()
@@ -104,9 +109,11 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
 
   async function announce({ nodes, touched, kept }: Wanted, signal: AbortSignal): Promise<Announced> {
     for (const node of touched) dirty?.add(node)
-    await orAborted(heard.promise, signal)
+    if (isFollowed) await orAborted(heard.promise, signal)
+    else view.replace(await client.list(prefixRange(keys.registrar), signal))
     if (outage !== undefined) throw outage
-    const holder = await holdAnew(signal)
+    const before = tenure.current()
+    const holder = await holdAnew(before, signal)
     const { changed, gone, left } = differenceOf(claimed, dirty, { nodes, kept })
     const skipped = new Set(foreign)
     try {
@@ -116,13 +123,14 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       for (const { node } of changed) if (!settled.foreign.includes(node)) skipped.delete(node)
       for (const node of settled.foreign) if (nodes.has(node)) skipped.add(node)
     } catch (error) {
-      // How far it came is not known; all of it is looked at again.
+      // How far it came is not known; what is dirty stays so, and is written again.
       if (codeOf(error) === 'ETCD_LEASE') lost()
-      else for (const { node } of changed) claimed.delete(node)
       throw error
     }
     foreign = new Set([...skipped].filter((node) => nodes.has(node)))
     dirty = new Set([...left, ...foreign])
+    // What those left behind who ended before we came, and nobody wants.
+    if (holder !== before && holder.lease !== NO_LEASE) await upkeep.collect(signal)
     conflicts.look(
       [...changed, ...gone].map(({ node }) => node),
       claimed,
@@ -142,26 +150,12 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
   }
 
   /** With a lease that was taken over come the claims on it. */
-  async function holdAnew(signal: AbortSignal) {
-    const before = tenure.current()
+  async function holdAnew(before: Holder | undefined, signal: AbortSignal) {
     const holder = await tenure.hold(signal)
     if (holder === before) return holder
     startOver()
     for (const [node, { value }] of view.claimsBy(holder.process)) claimed.set(node, { value, group: INHERITED })
-    await collect([...(await client.keysOf(keys.sharedLease, signal))], signal)
     return holder
-  }
-
-  /** Nodes on the shared lease that nobody claims any more. */
-  async function collect(nodes: readonly string[], signal: AbortSignal): Promise<void> {
-    const ghosts = nodes.filter((node) => view.claims(node).size === 0)
-    const holder = tenure.current()
-    if (holder && ghosts.length > 0)
-      await settle(
-        holder,
-        ghosts.map((node) => [{ node }]),
-        signal,
-      )
   }
 
   function stirred({ nodes, orphans, ended }: Stir, signal: AbortSignal): void {
@@ -174,75 +168,14 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       return
     }
     if (conflicts.look(nodes, claimed, holder.process)) disturb()
-    for (const [delayMs, group] of byRank(orphans, holder.process)) void mend(delayMs, group, signal)
-  }
-
-  /** Who has most to do with a node mends it; the others look later whether it was done. */
-  function byRank(orphans: ReadonlySet<string>, process: string): Map<number, string[]> {
-    const live = [...view.processes().keys()].sort()
-    const byDelay = new Map<number, string[]>()
-    for (const node of orphans) {
-      const claimants = [...view.claims(node).keys()].sort()
-      const order = [...claimants, ...live.filter((id) => !claimants.includes(id))]
-      const delayMs = Math.max(order.indexOf(process), 0) * RANK_MS
-      const same = byDelay.get(delayMs)
-      if (same) same.push(node)
-      else byDelay.set(delayMs, [node])
-    }
-    return byDelay
-  }
-
-  async function mend(delayMs: number, nodes: readonly string[], signal: AbortSignal): Promise<void> {
-    try {
-      if (delayMs > 0) await clock.sleep(delayMs, signal)
-      await turns.take(() => look(nodes, signal))
-    } catch (err) {
-      if (signal.aborted) return
-      log.debug({ err, nodes: nodes.length }, 'nodes could not be looked after')
-      if (codeOf(err) === 'ETCD_LEASE') lost()
-    }
-  }
-
-  /** Puts right what is not as the claims say. */
-  async function look(nodes: readonly string[], signal: AbortSignal): Promise<void> {
-    const holder = tenure.current()
-    if (!holder) return
-    const wishOf = (node: string): Wish => {
-      const value = claimed.get(node)?.value
-      return { node, ...(value !== undefined && { value }) }
-    }
-    const { written } = await settle(
-      holder,
-      nodes.map((node) => [wishOf(node)]),
-      signal,
-    )
-    if (written > 0)
-      log.info({ written, nodes: nodes.length }, 'nodes were put right that others left behind or changed')
-  }
-
-  async function audit(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await clock.sleep(auditMs, signal).catch(() => undefined)
-      const nodes = [...claimed.keys()]
-      for (let from = 0; from < nodes.length && !signal.aborted; from += AUDITED_AT_ONCE)
-        await mend(0, nodes.slice(from, from + AUDITED_AT_ONCE), signal)
-      await turns
-        .take(() => collectAsFirst(signal))
-        .catch((err) => log.debug({ err }, 'ghosts could not be looked for'))
-    }
-  }
-
-  /** One of all is enough. */
-  async function collectAsFirst(signal: AbortSignal): Promise<void> {
-    const [first] = [...view.processes().keys()].sort()
-    if (signal.aborted || first === undefined || first !== tenure.current()?.process) return
-    await collect(await client.keysOf(keys.sharedLease, signal), signal)
+    upkeep.orphaned(orphans, signal)
   }
 
   return {
     announce: (wanted, signal) => turns.take(() => announce(wanted, signal)),
     async run(disturbed, signal) {
       disturb = disturbed
+      isFollowed = true
       const events = {
         all: (listing: Parameters<typeof view.replace>[0]) => {
           stirred(view.replace(listing), signal)
@@ -264,7 +197,7 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
           if (!tenure.current()) startOver()
           disturbed()
         }, signal),
-        audit(signal),
+        upkeep.audit(signal),
       ])
     },
     async withdraw(signal) {

@@ -3,7 +3,7 @@ import { HostlerError } from '../../lib/errors.js'
 import type { EtcdClient } from '../../lib/etcd/client.js'
 import { type EtcdEntry, entryOf } from '../../lib/etcd/keys.js'
 import { createLimit } from '../../lib/limit.js'
-import type { Keys } from './keys.js'
+import { isLasting, type Keys, NO_LEASE } from './keys.js'
 import { type Claim, prevailing, type View } from './view.js'
 
 /** A node, and what we claim for it; without a value we claim nothing, or no longer. */
@@ -150,17 +150,18 @@ interface Move {
 function moveOf(keys: Keys, holder: Holder, wish: Wish, known: Knowledge): Move {
   const { node, value } = wish
   const { others, own } = known
-  const claims = own ? [...others, own] : others
-  const mine = value === undefined ? undefined : { process: holder.process, value, modRevision: 0n }
-  const next = prevailing(mine ? [...others, mine] : others)
-  const before = known.node === undefined ? prevailing(claims)?.value : known.node?.value
-  const claimKey = keys.claim(node, holder.process)
-  const changes: IRequestOp[] = []
-  if (mine && own?.value !== value) changes.push(put(claimKey, mine.value, holder.lease))
-  if (!mine && own) changes.push(remove(claimKey))
-  if (next && (next.value !== before || isAdrift(keys, known))) changes.push(put(node, next.value, keys.sharedLease))
+  const mine = value === undefined ? [] : [{ process: holder.process, value, modRevision: 0n }]
+  const claims = [...others, ...mine]
+  const next = prevailing(claims)
+  const before = known.node === undefined ? prevailing(own ? [...others, own] : others)?.value : known.node?.value
+  const claimChange = own?.value === value ? [] : [claimTo(keys.claim(node, holder.process), value, holder.lease)]
+  // With a claim that has no lease the node must not have one either.
+  const lease = claims.some(({ process }) => isLasting(process)) ? NO_LEASE : keys.sharedLease
+  const isMoved = claimChange.length > 0 && isLasting(holder.process)
+  const changes = [...claimChange]
+  if (next && (next.value !== before || isMoved || isAdrift(lease, known))) changes.push(put(node, next.value, lease))
   if (!next && before !== undefined) changes.push(remove(node))
-  const isForeign = !!known.node && claims.length === 0 && known.node.lease !== keys.sharedLease
+  const isForeign = !!known.node && !own && others.length === 0 && known.node.lease !== keys.sharedLease
   const guards = [
     noNewClaims(keys, node, known.revision),
     stillAs(node, known.node === undefined ? before : known.node),
@@ -169,8 +170,11 @@ function moveOf(keys: Keys, holder: Holder, wish: Wish, known: Knowledge): Move 
   return { wish, known, guards, changes, isForeign }
 }
 
-/** Somebody has put it there by hand: it would outlive us all. */
-const isAdrift = (keys: Keys, { node }: Knowledge): boolean => !!node && node.lease !== keys.sharedLease
+const claimTo = (key: string, value: string | undefined, lease: string): IRequestOp =>
+  value === undefined ? remove(key) : put(key, value, lease)
+
+/** Somebody has put it there by hand, or who claimed it without a lease claims it no more: it would outlive us all. */
+const isAdrift = (lease: string, { node }: Knowledge): boolean => !!node && node.lease !== lease
 
 function transactionOf(keys: Keys, moves: readonly Move[]): ITxnRequest {
   return {

@@ -5,7 +5,7 @@ import type { Clock } from '../../lib/clock.js'
 import type { EtcdClient } from '../../lib/etcd/client.js'
 import type { Logger } from '../../lib/logger.js'
 import { createTurns } from '../../lib/turns.js'
-import type { Keys } from './keys.js'
+import { type Keys, lastingProcess, NO_LEASE } from './keys.js'
 import type { Holder } from './settle.js'
 import type { ProcessEntry } from './view.js'
 
@@ -35,6 +35,7 @@ export interface TenureInputs {
   readonly keys: Keys
   /** What we are called. */
   readonly name: string
+  /** 0: none; what is announced lasts until it is taken back under the same name. */
   readonly leaseMs: number
   /** Where the lease of this run is kept for the next one. */
   readonly path: string
@@ -53,14 +54,15 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
   let takenAt = 0n
 
   async function take(signal: AbortSignal): Promise<Holder> {
-    const lease = (await takenOver(signal)) ?? (await client.grant(ttlSeconds, signal)).id
-    await share(signal)
-    const process = BigInt(lease).toString(16)
+    const lease = leaseMs === 0 ? NO_LEASE : ((await takenOver(signal)) ?? (await client.grant(ttlSeconds, signal)).id)
+    if (lease !== NO_LEASE) await share(signal)
+    const process = lease === NO_LEASE ? lastingProcess(name) : BigInt(lease).toString(16)
     const said = { name, token, since: new Date(clock.now()).toISOString() }
     const put = { key: Buffer.from(keys.process(process)), value: Buffer.from(JSON.stringify(said)), lease }
     const { header } = await client.txn({ success: [{ request_put: put }] }, signal)
     takenAt = BigInt(header.revision)
     isFirst = false
+    if (lease === NO_LEASE) return { process, lease }
     await writeAtomically(path, JSON.stringify({ lease })).catch((err) =>
       log.warn({ err, path }, 'the lease could not be noted; after a restart old values may last until it ends'),
     )
@@ -83,7 +85,7 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
 
   /** @returns whether nothing was lost */
   async function refresh(signal: AbortSignal): Promise<boolean> {
-    if (!holder) return true
+    if (!holder || holder.lease === NO_LEASE) return true
     const [own, shared] = await Promise.all([
       client.keepAlive(holder.lease, signal),
       client.keepAlive(keys.sharedLease, signal),
@@ -104,11 +106,11 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
       holder = undefined
     },
     current: () => holder,
-    isStolen: (entry) => !!entry && entry.modRevision > takenAt && !entry.said.includes(token),
+    isStolen: (entry) => !!entry && leaseMs > 0 && entry.modRevision > takenAt && !entry.said.includes(token),
     async keep(lost, signal) {
       while (!signal.aborted) {
         // What fails is tried again soon: half of the time is left for it.
-        let waitMs = (shortestSeconds * 1000) / 2
+        let waitMs = Math.max(shortestSeconds * 1000, 1000) / 2
         try {
           if (!(await turns.take(() => refresh(signal)))) lost()
         } catch {
@@ -118,9 +120,11 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
       }
     },
     async end(signal) {
-      const { lease } = holder ?? {}
+      const { lease, process } = holder ?? {}
       holder = undefined
-      if (lease !== undefined) await client.revoke(lease, signal)
+      if (process === undefined || lease === undefined) return
+      if (lease !== NO_LEASE) return client.revoke(lease, signal)
+      await client.txn({ success: [{ request_delete_range: { key: Buffer.from(keys.process(process)) } }] }, signal)
     },
   }
 }

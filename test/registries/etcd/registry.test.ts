@@ -94,6 +94,21 @@ describeWith(['etcd'], 'the etcd registry', () => {
     expect(await announced('host-b')).toEqual(['web'])
   })
 
+  test('who comes takes away what nobody claims any more', async () => {
+    const [other, first] = [
+      start({ HOSTLER_ANNOUNCE_NAME: 'host-b', HOSTLER_ETCD_LEASE: '60s' }),
+      start({ HOSTLER_ETCD_LEASE: '60s' }),
+    ]
+    await other.sync([db])
+    await first.sync([web])
+    await first.stop()
+    await other.stop()
+    // As if both leases had ended while nobody was there to see it, and the shared one had not.
+    await etcd.client.delete().prefix(`${at}/registrar/`).exec()
+    await start({ HOSTLER_ANNOUNCE_NAME: 'host-b', HOSTLER_ETCD_LEASE: '60s' }).sync([db])
+    expect([await announced(), await announced('host-b')]).toEqual([[], ['db']])
+  })
+
   test('two hosts with the same container do not get in each other’s way', async () => {
     const [a, b] = [start(), start({ HOSTLER_ANNOUNCE_NAME: 'host-b' })]
     await Promise.all([a.sync([web]), b.sync([web])])
@@ -119,6 +134,54 @@ describeWith(['etcd'], 'the etcd registry', () => {
     await rig.sync([web, db])
     await rig.withdraw()
     expect(await etcd.all('/')).toEqual({})
+  })
+
+  test('without a lease it needs nobody to stay, and takes back what is gone the next time', async () => {
+    const env = { HOSTLER_ETCD_LEASE: '0', HOSTLER_POLICIES: 'hostler,skydns' }
+    const one = start(env)
+    expect(await one.sync([web, db])).toMatchObject({ entries: 4 })
+    await one.stop()
+    const leases = (await etcd.client.getAll().prefix('/').exec()).kvs.map(({ lease }) => lease)
+    expect(new Set(leases)).toEqual(new Set(['0']))
+    expect(await start(env).sync([web])).toMatchObject({ entries: 2, written: 0, removed: 2 })
+    expect(await announced()).toEqual(['web'])
+  })
+
+  test('what one announces without a lease and another with one lasts as long as either', async () => {
+    const node = '/skydns/local/skydns/web'
+    const lasting = () => start({ HOSTLER_ETCD_LEASE: '0', HOSTLER_POLICIES: 'skydns' })
+    const leased = start({ HOSTLER_ETCD_LEASE: '1s', HOSTLER_POLICIES: 'skydns', HOSTLER_ANNOUNCE_NAME: 'host-b' })
+    const leaseOf = async () => (await etcd.client.get(node).exec()).kvs[0]?.lease
+    await leased.sync([web])
+    await lasting().sync([web])
+    expect(await leaseOf()).toBe('0')
+    await lasting().sync([])
+    expect(await leaseOf()).not.toBe('0')
+    await lasting().sync([web])
+    await leased.withdraw()
+    expect(await leaseOf()).toBe('0')
+    await lasting().sync([])
+    expect(await leaseOf()).toBeUndefined()
+  })
+
+  test('hostler sync announces a file in one pass', async () => {
+    const stacks = join(tempDir(), 'stacks.yml')
+    writeFileSync(stacks, 'instances: [{ name: web-1, address: 10.0.0.1 }]\n')
+    const args = [
+      '-s',
+      `path=${stacks}`,
+      '-b',
+      `endpoints=${etcd.endpoint}`,
+      '-b',
+      `prefix=${at}`,
+      '-b',
+      'policies=skydns',
+    ]
+    expect(await runHostler(['sync', 'file', 'etcd', ...args], {})).toMatchObject({
+      code: 0,
+      stdout: 'etcd: 1 announced, 1 written, 0 taken back\n',
+    })
+    expect(await etcd.client.get('/skydns/local/skydns/web-1').string()).toBe('{"host":"10.0.0.1"}')
   })
 
   test('announces everything again when etcd has lost its state', async () => {

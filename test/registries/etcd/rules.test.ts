@@ -77,7 +77,7 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
     agent.say({ db: same })
     await until('it has looked', async () => (await agent.hostler.state()).sources[0]?.instances === 1)
     await delay(100)
-    expect(seen.stop()).toEqual([])
+    expect(await seen.stop()).toEqual([])
     agent.say({})
     await are(at, {})
     expect(warnings(agent)).toEqual([])
@@ -107,7 +107,7 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
       const seen = await watching(at)
       await a.hostler.stop(signal)
       await are(at, { both: '1' })
-      expect(seen.stop()).toEqual([[`${at}/own`, undefined]])
+      expect(await seen.stop()).toEqual([[`${at}/own`, undefined]])
       await b.hostler.stop('SIGKILL')
       await are(at, {})
     },
@@ -126,7 +126,7 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
     await delay(LEASE_MS * 2)
     expect(warnings(b)).toHaveLength(1)
     expect(warnings(c)).toHaveLength(1)
-    expect(seen.stop()).toEqual([[`${at}/one`, '3']])
+    expect(await seen.stop()).toEqual([[`${at}/one`, '3']])
     expect(all.map(({ hostler }) => hostler.child.exitCode)).toEqual([null, null, null])
     const after = await watching(at)
     b.say({})
@@ -135,7 +135,7 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
     await until('the conflict is over', () =>
       [a, c].every((agent) => agent.hostler.log().includes('a trouble is over')),
     )
-    expect(after.stop()).toEqual([[`${at}/one`, '4']])
+    expect(await after.stop()).toEqual([[`${at}/one`, '4']])
   })
 
   test.each([1, 2])(
@@ -185,7 +185,7 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
         const steps = Object.keys({ ...before, ...wanted })
           .filter((node) => before[node] !== wanted[node])
           .map((node) => [`${at}/${node}`, wanted[node]])
-        expect({ said, events: seen.stop().sort() }).toEqual({ said, events: steps.sort() })
+        expect({ said, events: (await seen.stop()).sort() }).toEqual({ said, events: steps.sort() })
         before = wanted
       }
     },
@@ -194,14 +194,18 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
 
   async function watching(prefix: string) {
     const events: [string, string | undefined][] = []
+    const marker = `${prefix}/last`
     const watcher = await etcd.client.watch().prefix(`${prefix}/`).create()
     watcher.on('put', ({ key, value }) => events.push([key.toString(), value.toString()]))
     watcher.on('delete', ({ key }) => events.push([key.toString(), undefined]))
     return {
-      events,
-      stop() {
-        void watcher.cancel()
-        return events
+      /** Everything that has happened until now: what comes after something of our own comes after all of it. */
+      async stop() {
+        await etcd.client.put(marker).value('')
+        await etcd.client.delete().key(marker)
+        await until('all is told', () => events.at(-1)?.[0] === marker && events.at(-1)?.[1] === undefined)
+        await watcher.cancel()
+        return events.slice(0, -2)
       },
     }
   }
