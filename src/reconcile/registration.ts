@@ -86,7 +86,12 @@ export function createRegistration(inputs: RegistrationInputs): Registration {
   return {
     nudge: alarm.ring,
     async run(signal) {
-      await Promise.all([registry.run?.(alarm.ring, signal), follow(signal)])
+      try {
+        await Promise.all([registry.run?.(alarm.ring, signal), follow(signal)])
+      } catch (cause) {
+        if (!signal.aborted) failed(cause)
+        throw cause
+      }
     },
     async end(withdraw, signal) {
       try {

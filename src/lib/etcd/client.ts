@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { handleWhen, noop, retry } from 'cockatiel'
-import { Etcd3, type ITxnRequest, type ITxnResponse, isRecoverableError } from 'etcd3'
+import { createRequire } from 'node:module'
+import type { Etcd3, ITxnRequest, ITxnResponse } from 'etcd3'
 import { HostlerError, messageOf } from '../errors.js'
 import { orAborted } from '../signals.js'
 import { explain } from './errors.js'
@@ -123,8 +123,17 @@ export function createEtcdClient(address: EtcdAddress): EtcdClient {
   }
 }
 
+/** Loaded by those who have an etcd: with gRPC it is a good part of all code that there is. */
+const require = createRequire(import.meta.url)
+const library = () => ({
+  ...(require('etcd3') as typeof import('etcd3')),
+  ...(require('cockatiel') as Pick<typeof import('cockatiel'), 'handleWhen' | 'noop' | 'retry'>),
+})
+
 function connect({ endpoints, ca, cert, key, username, password }: EtcdAddress): Etcd3 {
   const isSecure = assertEndpoints(endpoints)
+  const { Etcd3, handleWhen, isRecoverableError, noop, retry } = library()
+  const isRecoverable = (error: unknown) => error instanceof Error && isRecoverableError(error)
   try {
     return new Etcd3({
       hosts: [...endpoints],
@@ -141,8 +150,6 @@ function connect({ endpoints, ca, cert, key, username, password }: EtcdAddress):
     throw new HostlerError('CONFIG', 'etcd cannot be used as it is set up', { cause })
   }
 }
-
-const isRecoverable = (error: unknown): boolean => error instanceof Error && isRecoverableError(error)
 
 const GRPC_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': 100,

@@ -61,7 +61,6 @@ export function createSettle({ client, keys, view }: { client: EtcdClient; keys:
     const others = [...view.claims(node).values()].filter((claim) => claim.process !== process)
     const known = knownUpTo.get(node)
     const isNewer = known !== undefined && known > view.revision
-    if (known !== undefined && !isNewer) forget(node)
     return {
       others,
       own: isNewer ? own.get(node) : view.claims(node).get(process),
@@ -69,9 +68,13 @@ export function createSettle({ client, keys, view }: { client: EtcdClient; keys:
     }
   }
 
-  function forget(node: string): void {
-    knownUpTo.delete(node)
-    own.delete(node)
+  /** What the view has seen too need not be remembered. */
+  function forgetSeen(): void {
+    for (const [node, revision] of knownUpTo) {
+      if (revision > view.revision) continue
+      knownUpTo.delete(node)
+      own.delete(node)
+    }
   }
 
   async function settleBatch(holder: Holder, groups: readonly Group[], signal: AbortSignal): Promise<Settled> {
@@ -127,7 +130,10 @@ export function createSettle({ client, keys, view }: { client: EtcdClient; keys:
     }
   }
 
-  return (holder, groups, signal) => settleEach(holder, batchesOf(groups), signal)
+  return (holder, groups, signal) => {
+    forgetSeen()
+    return settleEach(holder, batchesOf(groups), signal)
+  }
 }
 
 /** What is known of a node as of a revision. */
