@@ -2,6 +2,7 @@ import { createBackoff } from '../lib/backoff.js'
 import { type Clock, systemClock } from '../lib/clock.js'
 import type { ConsulAccess } from '../lib/consul/address.js'
 import { type ConsulClient, createConsulClient } from '../lib/consul/client.js'
+import { HostlerError } from '../lib/errors.js'
 import type { Instance } from '../model/instance.js'
 import { createCensus, type NodeFacts } from './consul/census.js'
 import { follow, Restarted, readAll } from './consul/follow.js'
@@ -36,6 +37,7 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
       facts = nodes
       const instances = believe(nodes)
       backoff.reset()
+      if (!instances) return
       if (!failing && reported !== undefined && isSame(instances, reported)) return
       failing = false
       reported = instances
@@ -45,7 +47,7 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
     const expire = async () => {
       while (!signal.aborted) {
         await clock.sleep(Math.min(holding.leftMs() ?? LOOK_MS, LOOK_MS), signal).catch(() => undefined)
-        if (!signal.aborted && !failing && facts && holding.leftMs() !== undefined) report(facts)
+        if (!signal.aborted && facts && holding.leftMs() !== undefined) report(facts)
       }
     }
     const expiring = expire()
@@ -55,6 +57,7 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
       } catch (error) {
         if (signal.aborted) break
         holding.doubt()
+        facts = undefined
         if (error instanceof Restarted) continue
         if (!failing) events.failed(error)
         failing = true
@@ -71,11 +74,13 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
         try {
           const facts = await readAll(client, signal)
           signal.throwIfAborted()
-          return believe(facts)
+          const instances = believe(facts)
+          if (instances) return instances
         } catch (error) {
           if (!signal.aborted) holding.doubt()
           throw error
         }
+        throw tooEarly()
       }),
     watch: (events, signal) => withClient(settings, (client) => watchWith(client, events, signal)),
   }
@@ -85,6 +90,12 @@ const LOOK_MS = 1000
 
 const newestOf = (nodes: readonly NodeFacts[]): number =>
   nodes.reduce((most, { services }) => services.reduce((max, { modifyIndex }) => Math.max(max, modifyIndex), most), 0)
+
+const tooEarly = () =>
+  new HostlerError(
+    'CONSUL_EARLY',
+    'Consul is back and has not looked at everything yet; what was known before counts until it has, for at most the lease',
+  )
 
 async function withClient<T>(access: ConsulAccess, use: (client: ConsulClient) => Promise<T>): Promise<T> {
   const client = createConsulClient(access)

@@ -231,6 +231,49 @@ describeWith(['consul'], 'an outage of Consul', () => {
     })
   })
 
+  test('after which nothing was looked at yet costs nobody traffic: what was well is so for the lease', async () => {
+    const ttl = (id: string) => ({ CheckID: `${id}:ttl`, TTL: '10m', Status: 'passing' })
+    for (const id of ['a', 'b'])
+      await register(consul, { ID: id, Name: id, Port: 80, Address: '10.0.0.1', Tags: ['hostler'], Check: ttl(id) })
+    await watching(sourceOf(consul, { lease: 4000 }), async ({ reports, failures }) => {
+      const healths = (at = reports.length - 1) => reports[at]?.map(({ health }) => health).join(' ')
+      await until('both are well', () => healths() === 'healthy healthy')
+      const before = reports.length
+      await consul.kill()
+      await until('the outage is told', () => failures.length === 1)
+      await consul.resume('kept')
+      await until('it reports again', () => reports.length > before)
+      expect(healths()).toBe('healthy healthy')
+      await consul.call('PUT', '/v1/agent/check/pass/a:ttl')
+      await until('the other is given up', () => healths() === 'healthy unhealthy')
+      expect(reports.slice(before, -1).map((_, at) => healths(before + at))).toEqual(
+        reports.slice(before, -1).map(() => 'healthy healthy'),
+      )
+    })
+  })
+
+  test('in which it was started is waited for: nothing is told before all was looked at, or the lease is over', async () => {
+    await register(consul, {
+      ...{ ID: 'a', Name: 'a', Port: 80, Address: '10.0.0.1', Tags: ['hostler'] },
+      Check: { CheckID: 'a:ttl', TTL: '10m' },
+    })
+    await consul.call('PUT', '/v1/agent/check/fail/a:ttl')
+    await consul.kill()
+    await watching(sourceOf(consul, { lease: 2000 }), async ({ reports, failures }) => {
+      await until('the outage is told', () => failures.length === 1)
+      await consul.resume('kept')
+      await until('it is told all the same', () => reports.length > 0)
+      expect(reports[0]?.map(({ health }) => health)).toEqual(['unhealthy'])
+    })
+    const source = sourceOf(consul, { lease: 60_000 })
+    await consul.kill()
+    await expect(source.list(signal)).rejects.toThrow(/is Consul up there/)
+    await consul.resume('kept')
+    await expect(source.list(signal)).rejects.toMatchObject({ code: 'CONSUL_EARLY' })
+    await consul.call('PUT', '/v1/agent/check/pass/a:ttl')
+    await until('it is told', async () => (await source.list(signal))[0]?.health === 'healthy')
+  })
+
   test('is over when it is: what goes after that goes at once', async () => {
     await put('a')
     await put('b')

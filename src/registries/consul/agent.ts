@@ -160,7 +160,9 @@ interface Owner {
 function isOwn(present: Present, there: Services, { announcer, cleanupId, tags }: Owner): boolean {
   if (!tags.some((tag) => present.tags.includes(tag))) return false
   const other = announcerOf(present)
-  return other === undefined || other === announcer || there.get(heartbeatId(other, cleanupId))?.isPassing !== true
+  if (other === undefined || other === announcer) return true
+  const theirs = there.get(heartbeatId(other, cleanupId))
+  return theirs === undefined || theirs.isDead
 }
 
 const isUnwanted = ({ id, meta }: Present, { entries, isWhole, isKept }: AskedHere) =>

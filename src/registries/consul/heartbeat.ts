@@ -45,6 +45,7 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
   const arrivals = createAlarm(clock)
   let isThere = false
   let failing = false
+  let beatAt = clock.elapsed()
 
   async function register(signal: AbortSignal): Promise<void> {
     const seconds = (ms: number) => `${Math.ceil(ms / 1000)}s`
@@ -58,6 +59,7 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
       signal,
     )
     await client.put(`/agent/check/pass/${encodeURIComponent(check)}`, undefined, signal)
+    beatAt = clock.elapsed()
     isThere = true
     arrivals.ring()
   }
@@ -68,7 +70,12 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
     try {
       const { found } = await client.put(`/agent/check/pass/${encodeURIComponent(check)}`, undefined, signal)
       if (!found) miss(lost)
-      else recovered()
+      else {
+        recovered()
+        // Taken for dead meanwhile, others may have cleared up after us.
+        if (clock.elapsed() - beatAt > leaseMs) lost()
+        beatAt = clock.elapsed()
+      }
       return leaseMs / 2
     } catch (error) {
       if (signal.aborted) return undefined

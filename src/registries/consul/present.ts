@@ -15,8 +15,8 @@ export interface Present {
   readonly checks: ReadonlySet<string>
   /** Why it is in maintenance; undefined: it is not. */
   readonly maintenance?: string
-  /** None of its checks fails. */
-  readonly isPassing: boolean
+  /** A check of it has failed. One that has only not been made since the agent started says nothing. */
+  readonly isDead: boolean
 }
 
 const words = z
@@ -33,9 +33,11 @@ const servicesSchema = z.record(
   z.object({ ID: z.string(), Service: z.string(), Address: z.string(), Port: z.number(), Tags: words, Meta: meta }),
 )
 
+const said = z.string().nullish()
+
 const checksSchema = z.record(
   z.string(),
-  z.object({ CheckID: z.string(), ServiceID: z.string(), Status: z.string(), Notes: z.string().nullish() }),
+  z.object({ CheckID: z.string(), ServiceID: z.string(), Status: z.string(), ...{ Notes: said, Output: said } }),
 )
 
 /** Answers to `/agent/services` and `/agent/checks`. @throws HostlerError when they are none */
@@ -69,7 +71,7 @@ function toPresent({ ID, Service, Address, Port, Tags, Meta }: RawService, check
   return {
     ...{ id: ID, name: Service, address: Address, port: Port, tags: Tags, meta: Meta, checks: new Set(ids) },
     ...(maintenance && { maintenance: maintenance.Notes ?? '' }),
-    isPassing: checks.every(({ Status }) => Status === 'passing'),
+    isDead: checks.some(({ Status, Output }) => Status !== 'passing' && (Output ?? '') !== ''),
   }
 }
 
@@ -78,7 +80,7 @@ export const presentOf = (service: AgentService, maintenance?: string): Present 
   ...{ id: service.ID, name: service.Name, address: service.Address, port: service.Port },
   ...{ tags: service.Tags, meta: service.Meta, checks: new Set(service.Checks.map(({ CheckID }) => CheckID)) },
   ...(maintenance !== undefined && { maintenance }),
-  isPassing: true,
+  isDead: false,
 })
 
 /** Whether an agent has exactly that. What its checks are is told by the fingerprint in the meta. */

@@ -1,20 +1,25 @@
+import { isDeepStrictEqual } from 'node:util'
 import { compareText } from '../../lib/compare.js'
-import type { Instance } from '../../model/instance.js'
+import { type Instance, isLive } from '../../model/instance.js'
 
 /**
  * After an outage a server may have lost its state, and then knows of nothing until every agent has told it again. What was there
  * before is therefore kept until it is seen again, for at most the lease, or as long as agents may take where the server has
  * begun to count anew. What was seen again and goes then, has gone.
+ *
+ * One that has kept its state calls everything critical that it has not looked at since, and may say so a while after it has
+ * answered. For the lease after an outage, what was well is therefore not well any more only when that has lasted as long.
  */
 export interface Holding {
   /** The server could not be reached, or has begun anew. */
   doubt(): void
   /**
-   * What there is, given what the server says there is. Both are sorted by id.
+   * What there is, given what the server says there is. Both are sorted by id. Undefined: who begins in an outage knows nothing
+   * of before, and the server does not yet either.
    * @param newest the highest index of anything there
    */
-  believe(told: readonly Instance[], newest: number): readonly Instance[]
-  /** For how long something is still kept that the server does not tell; undefined: nothing is. */
+  believe(told: readonly Instance[], newest: number): readonly Instance[] | undefined
+  /** For how long something still counts that the server does not tell; undefined: nothing does. */
   leftMs(): number | undefined
 }
 
@@ -28,28 +33,68 @@ export interface HoldingInputs {
 }
 
 export function createHolding({ leaseMs, retellingMs = RETELLING_MS, elapsed }: HoldingInputs): Holding {
-  let believed: readonly Instance[] = []
-  let awaited = new Map<string, Instance>()
+  let believed: ReadonlyMap<string, Instance> = new Map()
+  let isFirst = true
   let isInDoubt = false
-  let untilMs = 0
   let newestSeen = 0
+  let awaited = new Map<string, Instance>()
+  let awaitedUntilMs = 0
+  /** Those that are told as failing and count as well, and until when. */
+  let failing = new Map<string, number>()
+  let lookedAtUntilMs = 0
+  let isWithheld = false
+
+  function settle(newest: number): void {
+    const now = elapsed()
+    if (isInDoubt) {
+      awaited = new Map(believed)
+      awaitedUntilMs = now + (newest < newestSeen ? Math.max(leaseMs, retellingMs) : leaseMs)
+      lookedAtUntilMs = now + leaseMs
+    }
+    isInDoubt = false
+    newestSeen = newest
+    if (now >= awaitedUntilMs) awaited.clear()
+  }
+
+  function judge(told: readonly Instance[]): readonly Instance[] {
+    const now = elapsed()
+    if (now >= lookedAtUntilMs && failing.size === 0) return told
+    const still = new Map<string, number>()
+    const judged = told.map((instance) => {
+      const before = believed.get(instance.id)
+      if (!before || !isLive(before) || !isFailing(instance)) return instance
+      const until = failing.get(instance.id) ?? (now < lookedAtUntilMs ? now + leaseMs : now)
+      if (now >= until) return instance
+      still.set(instance.id, until)
+      const well = { ...instance, health: before.health }
+      return isDeepStrictEqual(well, before) ? before : well
+    })
+    failing = still
+    return judged
+  }
 
   return {
     doubt() {
       isInDoubt = true
     },
     believe(told, newest) {
-      if (isInDoubt) {
-        awaited = new Map(believed.map((instance) => [instance.id, instance]))
-        untilMs = elapsed() + (newest < newestSeen ? Math.max(leaseMs, retellingMs) : leaseMs)
-        isInDoubt = false
-      }
-      newestSeen = newest
+      settle(newest)
+      isWithheld = isFirst && elapsed() < lookedAtUntilMs && told.some(isFailing)
+      if (isWithheld) return undefined
+      isFirst = false
       for (const { id } of told) awaited.delete(id)
-      if (elapsed() >= untilMs) awaited.clear()
-      believed = awaited.size === 0 ? told : [...told, ...awaited.values()].sort((a, b) => compareText(a.id, b.id))
-      return believed
+      const judged = judge(told)
+      const all = awaited.size === 0 ? judged : [...judged, ...awaited.values()].sort((a, b) => compareText(a.id, b.id))
+      believed = new Map(all.map((instance) => [instance.id, instance]))
+      return all
     },
-    leftMs: () => (awaited.size === 0 ? undefined : Math.max(0, untilMs - elapsed())),
+    leftMs() {
+      const ends = [...failing.values()]
+      if (awaited.size > 0) ends.push(awaitedUntilMs)
+      if (isWithheld) ends.push(lookedAtUntilMs)
+      return ends.length === 0 ? undefined : Math.max(0, Math.min(...ends) - elapsed())
+    },
   }
 }
+
+const isFailing = ({ state, health }: Instance): boolean => state === 'running' && health === 'unhealthy'

@@ -177,6 +177,31 @@ describeWith(['consul'], 'the lease of what is announced in Consul', () => {
     expect(Object.keys(await servicesOf(consul))).toContain('web-host-a')
   })
 
+  test('that ends while the agent is away is no sign of death: who looks first leaves what others have there', async () => {
+    const away = 4000
+    const other = keep([web], { announcer: 'host-b', lease: away })
+    await entry()
+    await other.end()
+    await consul.kill()
+    await new Promise((resolve) => setTimeout(resolve, away + 500))
+    await consul.resume('kept')
+    expect(await statusOf(consul, ENTRY)).toBe('critical')
+    const { registry } = keep([])
+    expect(await announce(registry, [])).toMatchObject({ removed: 0 })
+    // From now on it is one.
+    await until('it is taken back', async () => (await announce(registry, [])).removed > 0, away + 5000)
+    expect(Object.keys(await servicesOf(consul))).not.toContain(ENTRY)
+  })
+
+  test('that ends while its process is cut off is noticed: others may have cleared up after it', async () => {
+    const { disturbances } = keep([web])
+    await entry()
+    await consul.pause()
+    await new Promise((resolve) => setTimeout(resolve, LEASE_MS * 1.5))
+    consul.unpause()
+    await until('it looks again', () => disturbances() > 0)
+  })
+
   test('ends with the process that is told to take everything back', async () => {
     const { registry, end } = keep([web])
     await entry()

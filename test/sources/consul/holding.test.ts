@@ -12,7 +12,7 @@ function start() {
   const names = (told: readonly Instance[], newest = 100) =>
     holding
       .believe(told, newest)
-      .map(({ name }) => name)
+      ?.map(({ name }) => name)
       .join(' ')
   const pass = (ms: number): void => {
     nowMs += ms
@@ -41,7 +41,7 @@ test('what is seen again and goes then has gone, and is told as it is now', () =
   names([a, b])
   holding.doubt()
   const other = { ...a }
-  expect(holding.believe([other], 100)[0]).toBe(other)
+  expect(holding.believe([other], 100)?.[0]).toBe(other)
   expect(names([])).toBe('b')
 })
 
@@ -68,4 +68,32 @@ test('of two outages the later one counts', () => {
   expect(names([])).toBe('a')
   pass(1)
   expect(names([])).toBe('')
+})
+
+test('after an outage, what is not well any more counts as well for as long as the lease, and no longer', () => {
+  const { holding, pass } = start()
+  const ill = { ...a, health: 'unhealthy' as const }
+  holding.believe([a, b], 100)
+  holding.doubt()
+  // The server tells first what it knew before.
+  expect(holding.believe([a, b], 100)).toEqual([a, b])
+  pass(LEASE_MS / 2)
+  expect(holding.believe([ill, b], 101)?.[0]).toBe(a)
+  expect(holding.leftMs()).toBe(LEASE_MS)
+  // An outage does not begin that time anew.
+  holding.doubt()
+  pass(LEASE_MS)
+  expect(holding.believe([ill, b], 101)).toEqual([ill, b])
+  expect(holding.believe([a, b], 102)).toEqual([a, b])
+  pass(LEASE_MS)
+  expect(holding.believe([ill, b], 103)).toEqual([ill, b])
+})
+
+test('who begins in an outage is told nothing while something is not well, for at most the lease', () => {
+  const { holding, pass } = start()
+  const ill = { ...a, health: 'unhealthy' as const }
+  holding.doubt()
+  expect([holding.believe([ill, b], 100), holding.leftMs()]).toEqual([undefined, LEASE_MS])
+  pass(LEASE_MS)
+  expect([holding.believe([ill, b], 100), holding.leftMs()]).toEqual([[ill, b], undefined])
 })
