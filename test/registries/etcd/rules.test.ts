@@ -138,6 +138,28 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
     expect(await after.stop()).toEqual([[`${at}/one`, '4']])
   })
 
+  test('a process that is paused for longer than its lease loses its claims, and claims again when it goes on', async () => {
+    const at = fresh()
+    await join(at, 'a', { web: { [`node:${at}/one`]: '5', [`node:${at}/both`]: '1' } })
+    const b = await join(at, 'b', {
+      web: { [`node:${at}/one`]: '3', [`node:${at}/both`]: '1', [`node:${at}/own`]: 'b' },
+    })
+    await are(at, { both: '1', one: '3', own: 'b' })
+    const seen = await watching(at)
+    b.hostler.child.kill('SIGSTOP')
+    await are(at, { both: '1', one: '5' })
+    b.hostler.child.kill('SIGCONT')
+    await are(at, { both: '1', one: '3', own: 'b' })
+    expect((await seen.stop()).sort()).toEqual(
+      [
+        [`${at}/one`, '5'],
+        [`${at}/own`, undefined],
+        [`${at}/one`, '3'],
+        [`${at}/own`, 'b'],
+      ].sort(),
+    )
+  })
+
   test.each([1, 2])(
     'three processes that join, leave, are killed, paused and cut off at random: the nodes follow, each in one step (seed %i)',
     async (seed) => {
@@ -174,7 +196,7 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
         }
       }
 
-      for (let count = 0; count < 12; count++) {
+      for (let count = 0; count < 10; count++) {
         const seen = await watching(at)
         await step()
         const wanted = smallest([...world.values()].filter(({ isPaused }) => !isPaused).map(({ nodes }) => nodes))
