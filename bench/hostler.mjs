@@ -39,6 +39,7 @@ export async function prepare(folder, overrides = {}) {
     HOSTLER_BIND: '127.0.0.1',
     HOSTLER_HTTP_PORT: String(port),
     HOSTLER_PRIVATE_LISTEN: '127.0.0.1:0',
+    HOSTLER_PUBLIC_LISTEN: `127.0.0.1:${await freePort()}`,
     HOSTLER_STATE_DIR: join(folder, 'state'),
     HOSTLER_LOG_FORMAT: 'json',
     HAPROXY_BIN: findProgram('haproxy'),

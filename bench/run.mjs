@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from '../scripts/build.mjs'
+import { ensureConsul } from '../scripts/extra-consul.mjs'
 import { ensureServers } from '../scripts/servers.mjs'
 import { createCleanup } from './cleanup.mjs'
 import { describeMachine, foreignLoad } from './machine.mjs'
@@ -25,6 +26,7 @@ const GROUPS = {
     'idle-clock',
     'reaper-pass',
   ],
+  registries: ['announced-starts', 'remote-starts', 'ten-thousand-nodes'],
 }
 const ENTRIES = Object.values(GROUPS).flat()
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
@@ -58,7 +60,11 @@ process.exitCode = entries.some(({ error }) => error !== undefined) ? 1 : 0
 async function runEntry(name) {
   const say = (text) => process.stderr.write(`${name}: ${text}\n`)
   const { needs, measure } = await import(`./entries/${name}.mjs`)
-  const missing = ensureServers(needs, say)
+  const missing = ensureServers(
+    needs.filter((need) => need !== 'consul'),
+    say,
+  )
+  if (needs.includes('consul') && !(await ensureConsul({ say }))) missing.push('consul')
   if (missing.length > 0) return { name, rows: [], skipped: `not on this machine: ${missing.join(', ')}` }
   const othersBefore = Number((await foreignLoad()).toFixed(2))
   const began = performance.now()

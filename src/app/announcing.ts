@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Settings } from '../config/schema.js'
 import type { Clock } from '../lib/clock.js'
 import type { Logger } from '../lib/logger.js'
@@ -28,10 +29,12 @@ export interface AnnouncingInputs {
 /** @throws HostlerError `CONFIG` for settings that no registry can be made of */
 export function createAnnouncing({ settings, rules, reconciler, clock, log }: AnnouncingInputs): Announcing {
   const stopping = new AbortController()
+  // Each call that is under way listens, and there are more of them at once than Node.js takes for no leak.
+  setMaxListeners(0, stopping.signal)
   const registrations = createRegistries(settings, { rules, clock, log }).map((registry) =>
     createRegistration({
       ...{ registry, clock, log, pollIntervalMs: settings.pollInterval },
-      facts: () => factsFor(registry.name, reconciler),
+      facts: reads(settings, registry.name) ? () => factsFor(registry.name, reconciler) : reconciler.facts,
     }),
   )
   let ended: Promise<unknown> = Promise.resolve()
@@ -52,6 +55,8 @@ export function createAnnouncing({ settings, rules, reconciler, clock, log }: An
     states: () => registrations.map((registration) => registration.state()),
   }
 }
+
+const reads = ({ sources }: Settings, registry: string): boolean => sources.some((source) => source === registry)
 
 /** What came out of a registry does not go into the same one again: an agent's end would never show. */
 function factsFor(registry: string, reconciler: Pick<Reconciler, 'facts'>): AnnouncedFacts | undefined {
