@@ -89,7 +89,7 @@ export function createRegistration(inputs: RegistrationInputs): Registration {
       try {
         await Promise.all([registry.run?.(alarm.ring, signal), follow(signal)])
       } catch (cause) {
-        if (!signal.aborted) failed(cause)
+        error = messageOf(cause)
         throw cause
       }
     },

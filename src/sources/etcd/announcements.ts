@@ -5,6 +5,7 @@ import { compareText } from '../../lib/compare.js'
 import { messageOf } from '../../lib/errors.js'
 import { type EtcdEntry, isOtherStore, type Listing } from '../../lib/etcd/keys.js'
 import type { Change } from '../../lib/etcd/mirror.js'
+import { createSorter } from '../../lib/sorter.js'
 import { decodeInstance } from '../../model/announced.js'
 import type { Instance } from '../../model/instance.js'
 
@@ -37,6 +38,7 @@ interface Known {
 
 export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }: AnnouncementsInputs): Announcements {
   const alarm = createAlarm(clock)
+  const sortById = createSorter<Instance>((a, b) => compareText(a.id, b.id))
   let known = new Map<string, Known>()
   /** Keys that a store which lost its state had before, and until when they count all the same. */
   let missed = new Map<string, number>()
@@ -90,7 +92,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
   }
 
   function snapshot(): readonly Instance[] {
-    order ??= [...known.values()].flatMap(({ instance }) => instance ?? []).sort((a, b) => compareText(a.id, b.id))
+    order ??= sortById([...known.values()].flatMap(({ instance }) => instance ?? []))
     return order
   }
 
