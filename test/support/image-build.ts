@@ -10,7 +10,18 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 /** What a build of the image reads, and the compose examples that build it. */
 const CONTEXT = [
-  ...['Dockerfile', '.dockerignore', 'entrypoint.sh', 'LICENSE', 'haproxy', 'traefik', 'scripts', 'src', 'templates'],
+  ...[
+    'Dockerfile',
+    '.dockerignore',
+    'entrypoint.sh',
+    'LICENSE',
+    'haproxy',
+    'traefik',
+    'many-hosts',
+    'scripts',
+    'src',
+    'templates',
+  ],
   ...['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'],
 ]
 
