@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Etcd3, ITxnRequest, ITxnResponse } from 'etcd3'
 import { HostlerError, messageOf } from '../errors.js'
+import { maskCredentials } from '../mask.js'
+import { printable } from '../printable.js'
 import { orAborted } from '../signals.js'
 import { explain } from './errors.js'
 import { keepAliveOnce } from './keep-alive.js'
@@ -130,20 +132,21 @@ const library = () => ({
   ...(require('cockatiel') as Pick<typeof import('cockatiel'), 'handleWhen' | 'noop' | 'retry'>),
 })
 
-function connect({ endpoints, ca, cert, key, username, password }: EtcdAddress): Etcd3 {
-  const isSecure = assertEndpoints(endpoints)
+function connect(address: EtcdAddress): Etcd3 {
+  const { ca, cert, key, username, password } = address
+  const { hosts, isSecure } = readEndpoints(address)
   const { Etcd3, handleWhen, isRecoverableError, noop, retry } = library()
   const isRecoverable = (error: unknown) => error instanceof Error && isRecoverableError(error)
   try {
     return new Etcd3({
-      hosts: [...endpoints],
+      hosts,
       ...(isSecure && { credentials: credentialsOf({ ca, cert, key }) }),
       ...(username !== '' && { auth: { username, password, callOptions: () => ({ deadline: Date.now() + CALL_MS }) } }),
       grpcOptions: GRPC_OPTIONS,
       // Calls are repeated and watches begun anew by whoever makes them: a breaker would only keep them waiting.
       faultHandling: {
         host: () => noop,
-        global: endpoints.length === 1 ? noop : retry(handleWhen(isRecoverable), { maxAttempts: endpoints.length - 1 }),
+        global: hosts.length === 1 ? noop : retry(handleWhen(isRecoverable), { maxAttempts: hosts.length - 1 }),
       },
     })
   } catch (cause) {
@@ -161,18 +164,23 @@ const GRPC_OPTIONS = {
   'grpc.max_receive_message_length': 64 << 20,
 }
 
-/** @returns whether they are reached by TLS */
-function assertEndpoints(endpoints: readonly string[]): boolean {
-  const wrong = endpoints.find((endpoint) => !/^https?:\/\/[^\s/@]+:\d{1,5}$/.test(endpoint))
-  if (wrong !== undefined || endpoints.length === 0)
-    throw new HostlerError('CONFIG', `"${wrong ?? ''}" is no etcd endpoint (ETCD_ENDPOINT); write http://HOST:2379`)
-  const secure = endpoints.filter((endpoint) => endpoint.startsWith('https://'))
-  if (secure.length > 0 && secure.length < endpoints.length)
+/** Written as people and etcdctl write them: what is missing is etcd's own port, or a scheme. @throws HostlerError `CONFIG` */
+function readEndpoints({ endpoints, ca, cert }: Pick<EtcdAddress, 'endpoints' | 'ca' | 'cert'>) {
+  const scheme = ca === '' && cert === '' ? 'http' : 'https'
+  const hosts = endpoints.map((endpoint) => {
+    const match = /^(?:(https?):\/\/)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?\/?$/.exec(endpoint)
+    if (match) return `${match[1] ?? scheme}://${match[2]}${match[3] ?? ':2379'}`
+    const shown = JSON.stringify(printable(maskCredentials(endpoint), 200))
+    throw new HostlerError('CONFIG', `${shown} is no etcd endpoint (ETCD_ENDPOINT); write http://HOST:2379`)
+  })
+  if (hosts.length === 0) throw new HostlerError('CONFIG', 'ETCD_ENDPOINT names no server; write http://HOST:2379')
+  const secure = hosts.filter((host) => host.startsWith('https://'))
+  if (secure.length > 0 && secure.length < hosts.length)
     throw new HostlerError(
       'CONFIG',
       'ETCD_ENDPOINT mixes http:// and https://; all servers of a cluster speak one of them',
     )
-  return secure.length > 0
+  return { hosts, isSecure: secure.length > 0 }
 }
 
 function credentialsOf(files: Pick<EtcdAddress, 'ca' | 'cert' | 'key'>) {

@@ -207,8 +207,17 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
     }, 30_000)
   })
 
+  test.each(['http://127.0.0.1', 'http://[::1]:2379/', 'https://etcd.example,https://[::1]', 'a:2379,b'])(
+    'endpoints are taken as people write them: %s',
+    (endpoints) => {
+      registry({ ETCD_ENDPOINT: endpoints })
+    },
+  )
+
   test.each([
-    ['no URL', { ETCD_ENDPOINT: '127.0.0.1:2379' }, 'is no etcd endpoint'],
+    ['no URL', { ETCD_ENDPOINT: 'tcp://127.0.0.1:2379' }, 'is no etcd endpoint'],
+    ['a password in it', { ETCD_ENDPOINT: 'http://user:hidden@a:1' }, '"http://***@a:1" is no etcd endpoint'],
+    ['no server', { ETCD_ENDPOINT: ',' }, 'names no server'],
     ['both kinds', { ETCD_ENDPOINT: 'http://a:1,https://b:2' }, 'mixes http:// and https://'],
     ['no file', { ETCD_ENDPOINT: 'https://a:1', ETCD_CACERT: '/nowhere.pem' }, 'nowhere.pem'],
     ['no policy', { HOSTLER_POLICIES: 'skydn' }, 'Did you mean skydns?'],
@@ -221,5 +230,6 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
       message = messageOf(error)
     }
     expect(message).toContain(reason)
+    expect(message).not.toContain('hidden')
   })
 })
