@@ -47,6 +47,12 @@ export class Facts {
     return this.bySource.get(name)?.instances
   }
 
+  /** What it last told, and when. */
+  last(name: string): { readonly instances: readonly Instance[]; readonly at: number } | undefined {
+    const { instances, updatedAt: at } = this.bySource.get(name) ?? {}
+    return instances && at !== undefined ? { instances, at } : undefined
+  }
+
   /**
    * Everything known, or undefined while it is too early: nobody has told anything yet, or a source has neither
    * answered nor failed. The same array while nothing changed.

@@ -128,6 +128,9 @@ export function createReconciler(inputs: ReconcilerInputs): Reconciler {
     // Before the failure is noted, for from then on the other sources' facts are acted upon.
     if (facts.get(source) === undefined) await recall(source)
     if (facts.fail(source, error)) {
+      // The last pass may have been a while ago.
+      const last = facts.last(source)
+      if (last) void cache.save(source, last.instances, last.at)
       const keeps = facts.get(source)?.length ?? 0
       log.error({ source, err: error, keeps }, 'the source cannot be read; its last good facts stay')
       replan(since)

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
 import { silentLogger } from '../../src/lib/logger.js'
@@ -120,6 +121,21 @@ describe('reconciling sources', () => {
     file.report(instance('b', { port: '80' }))
     await until('the plan has both', () => hosts()?.join() === 'a,b')
     expect(reconciler.sources()[0]).toMatchObject({ name: 'docker', instances: 1, error: 'daemon is gone' })
+  })
+
+  test('what a source told last is remembered when it fails, however long ago everything was read', async () => {
+    const first = fakeSource('docker')
+    const before = setUp([first])
+    first.report(instance('old', { port: '80' }))
+    first.report(instance('new', { port: '80' }))
+    first.fail('daemon is gone')
+    await until('the facts are saved', () => existsSync(`${before.dir}/facts/docker.json`))
+    stopping.pop()?.abort()
+
+    const docker = fakeSource('docker')
+    const { hosts } = setUp([docker], before.dir)
+    docker.fail('daemon is gone')
+    await until('the plan has them', () => hosts()?.join() === 'new')
   })
 
   test('with every source down and nothing remembered there is no plan, so nothing is published', async () => {
