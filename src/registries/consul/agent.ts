@@ -67,6 +67,7 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   const limited = createLimit(WRITES_AT_ONCE)
   const tags = [cleanupTag(inputs.cleanupId), `rancon-${inputs.cleanupId.toLowerCase()}`]
   const isOurs = (present: Present, there: Services) => isOwn(present, there, { ...inputs, tags })
+  const isLeftToUs = (present: Present, there: Services) => hasNoOtherKeeper(present, there, { ...inputs, tags })
   /** As far as we know; undefined: to be looked at. */
   let known: Services | undefined
 
@@ -82,8 +83,10 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
       // One that gets no traffic is not announced before it did.
       else if (present || one.maintenance === undefined) attempts.make(named(one), () => write(one, present))
     }
+    const instances = new Set([...asked.entries.values()].map(({ entry }) => entry.service.Meta[INSTANCE]))
     for (const [id, present] of there) {
-      if (isUnwanted(present, asked) && isOurs(present, there))
+      if (!isUnwanted(present, asked) || !isOurs(present, there)) continue
+      if (isLeftToUs(present, there) || instances.has(present.meta[INSTANCE]))
         attempts.make(`entry ${printable(id, 200)}`, () => remove(id))
     }
 
@@ -124,7 +127,7 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
     },
     async withdraw(signal) {
       const there = await look(client, heartbeat, signal)
-      const ours = [...there.values()].filter((present) => isOurs(present, there))
+      const ours = [...there.values()].filter((present) => isOurs(present, there) && isLeftToUs(present, there))
       await settled(ours.map(({ id }) => limited(() => writer.remove(id, signal))))
       await heartbeat?.remove(signal)
     },
@@ -163,6 +166,15 @@ function isOwn(present: Present, there: Services, { announcer, cleanupId, tags }
   if (other === undefined || other === announcer) return true
   const theirs = there.get(heartbeatId(other, cleanupId))
   return theirs === undefined || theirs.isDead
+}
+
+/**
+ * A process that seems to have died may be about to say that it has not. What it had there gets no traffic until then, and goes by
+ * itself; only what has come to us is taken back, as after a rename.
+ */
+function hasNoOtherKeeper(present: Present, there: Services, { announcer, cleanupId }: Owner): boolean {
+  const other = announcerOf(present)
+  return other === undefined || other === announcer || !there.has(heartbeatId(other, cleanupId))
 }
 
 const isUnwanted = ({ id, meta }: Present, { entries, isWhole, isKept }: AskedHere) =>
