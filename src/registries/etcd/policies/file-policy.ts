@@ -14,6 +14,8 @@ export interface FilePolicyOptions {
 /** Whoever gets stuck more often than this at a time is not asked any more until the containers change. */
 const MAX_STUCK = 3
 const LIMIT_MS = 1000
+/** Each is copied for the thread, and an engine tells some 10 kB of it. */
+const AT_ONCE = 500
 
 /**
  * A policy in a file of the user's, in a thread of its own: it may throw, loop or use up its memory, and only the container
@@ -36,14 +38,14 @@ export async function createFilePolicy({
 
   async function evaluate(instances: readonly Instance[], config: Config, signal: AbortSignal): Promise<Outcome[]> {
     const outcomes = new Map<Instance, Outcome>()
-    for (let stuck = 0; stuck <= MAX_STUCK && !signal.aborted; stuck++) {
-      const open = instances.filter((instance) => !outcomes.has(instance))
-      if (open.length === 0) break
+    for (let stuck = 0; outcomes.size < instances.length && stuck <= MAX_STUCK && !signal.aborted; ) {
+      const open = instances.filter((instance) => !outcomes.has(instance)).slice(0, AT_ONCE)
       thread ??= await openThread(options)
       const ran = await thread.run(open.map(inspectOf), config)
       if ('outcomes' in ran) {
         for (const [index, outcome] of ran.outcomes.entries()) outcomes.set(open[index] as Instance, outcome)
       } else {
+        stuck++
         thread = undefined
         outcomes.set(open[ran.stuckAt] as Instance, { error: ran.why })
       }
