@@ -56,7 +56,7 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
         await follow({ client, clock, told: report }, signal)
       } catch (error) {
         if (signal.aborted) break
-        holding.doubt()
+        holding.doubt(error instanceof Restarted ? 'index' : 'outage')
         facts = undefined
         if (error instanceof Restarted) continue
         if (!failing) events.failed(error)
@@ -77,7 +77,7 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
           const instances = believe(facts)
           if (instances) return instances
         } catch (error) {
-          if (!signal.aborted) holding.doubt()
+          if (!signal.aborted) holding.doubt('outage')
           throw error
         }
         throw tooEarly()

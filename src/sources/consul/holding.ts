@@ -11,8 +11,8 @@ import { type Instance, isLive } from '../../model/instance.js'
  * answered. For the lease after an outage, what was well is therefore not well any more only when that has lasted as long.
  */
 export interface Holding {
-  /** The server could not be reached, or has begun anew. */
-  doubt(): void
+  /** The server could not be reached; or an index has gone back, as it does when a server begins anew, and may do otherwise. */
+  doubt(why: 'outage' | 'index'): void
   /**
    * What there is, given what the server says there is. Both are sorted by id. Undefined: who begins in an outage knows nothing
    * of before, and the server does not yet either.
@@ -35,7 +35,7 @@ export interface HoldingInputs {
 export function createHolding({ leaseMs, retellingMs = RETELLING_MS, elapsed }: HoldingInputs): Holding {
   let believed: ReadonlyMap<string, Instance> = new Map()
   let isFirst = true
-  let isInDoubt = false
+  let doubted: 'outage' | 'index' | undefined
   let newestSeen = 0
   let awaited = new Map<string, Instance>()
   let awaitedUntilMs = 0
@@ -46,12 +46,13 @@ export function createHolding({ leaseMs, retellingMs = RETELLING_MS, elapsed }: 
 
   function settle(newest: number): void {
     const now = elapsed()
-    if (isInDoubt) {
+    const isAnew = newest < newestSeen
+    if (doubted === 'outage' || (doubted === 'index' && isAnew)) {
       awaited = new Map(believed)
-      awaitedUntilMs = now + (newest < newestSeen ? Math.max(leaseMs, retellingMs) : leaseMs)
+      awaitedUntilMs = now + (isAnew ? Math.max(leaseMs, retellingMs) : leaseMs)
       lookedAtUntilMs = now + leaseMs
     }
-    isInDoubt = false
+    doubted = undefined
     newestSeen = newest
     if (now >= awaitedUntilMs) awaited.clear()
   }
@@ -74,8 +75,8 @@ export function createHolding({ leaseMs, retellingMs = RETELLING_MS, elapsed }: 
   }
 
   return {
-    doubt() {
-      isInDoubt = true
+    doubt(why) {
+      if (doubted !== 'outage') doubted = why
     },
     believe(told, newest) {
       settle(newest)

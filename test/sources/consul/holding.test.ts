@@ -28,7 +28,7 @@ test('without an outage what is not told has gone', () => {
 test('after an outage what is missing is kept for the lease, in its place, and then it has gone', () => {
   const { holding, names, pass } = start()
   names([a, b])
-  holding.doubt()
+  holding.doubt('outage')
   expect([names([c]), holding.leftMs()]).toEqual(['a b c', LEASE_MS])
   pass(LEASE_MS - 1)
   expect(names([c])).toBe('a b c')
@@ -39,7 +39,7 @@ test('after an outage what is missing is kept for the lease, in its place, and t
 test('what is seen again and goes then has gone, and is told as it is now', () => {
   const { holding, names } = start()
   names([a, b])
-  holding.doubt()
+  holding.doubt('outage')
   const other = { ...a }
   expect(holding.believe([other], 100)?.[0]).toBe(other)
   expect(names([])).toBe('b')
@@ -48,7 +48,7 @@ test('what is seen again and goes then has gone, and is told as it is now', () =
 test('a server that counts anew is given the time that agents take to tell it everything again', () => {
   const { holding, names, pass } = start()
   names([a, b], 5000)
-  holding.doubt()
+  holding.doubt('outage')
   expect(names([], 12)).toBe('a b')
   pass(LEASE_MS)
   expect(names([b], 14)).toBe('a b')
@@ -59,10 +59,10 @@ test('a server that counts anew is given the time that agents take to tell it ev
 test('of two outages the later one counts', () => {
   const { holding, names, pass } = start()
   names([a])
-  holding.doubt()
+  holding.doubt('outage')
   expect(names([])).toBe('a')
   pass(LEASE_MS - 1)
-  holding.doubt()
+  holding.doubt('outage')
   expect(names([])).toBe('a')
   pass(LEASE_MS - 1)
   expect(names([])).toBe('a')
@@ -74,14 +74,14 @@ test('after an outage, what is not well any more counts as well for as long as t
   const { holding, pass } = start()
   const ill = { ...a, health: 'unhealthy' as const }
   holding.believe([a, b], 100)
-  holding.doubt()
+  holding.doubt('outage')
   // The server tells first what it knew before.
   expect(holding.believe([a, b], 100)).toEqual([a, b])
   pass(LEASE_MS / 2)
   expect(holding.believe([ill, b], 101)?.[0]).toBe(a)
   expect(holding.leftMs()).toBe(LEASE_MS)
   // An outage does not begin that time anew.
-  holding.doubt()
+  holding.doubt('outage')
   pass(LEASE_MS)
   expect(holding.believe([ill, b], 101)).toEqual([ill, b])
   expect(holding.believe([a, b], 102)).toEqual([a, b])
@@ -92,8 +92,17 @@ test('after an outage, what is not well any more counts as well for as long as t
 test('who begins in an outage is told nothing while something is not well, for at most the lease', () => {
   const { holding, pass } = start()
   const ill = { ...a, health: 'unhealthy' as const }
-  holding.doubt()
+  holding.doubt('outage')
   expect([holding.believe([ill, b], 100), holding.leftMs()]).toEqual([undefined, LEASE_MS])
   pass(LEASE_MS)
   expect([holding.believe([ill, b], 100), holding.leftMs()]).toEqual([[ill, b], undefined])
+})
+
+test('an index that has gone back is a doubt only where the server has begun to count anew', () => {
+  const { holding, names } = start()
+  names([a, b], 5000)
+  holding.doubt('index')
+  expect(names([a], 5001)).toBe('a')
+  holding.doubt('index')
+  expect(names([], 12)).toBe('a')
 })
