@@ -26,7 +26,7 @@ const GROUPS = {
     'idle-clock',
     'reaper-pass',
   ],
-  registries: ['announced-starts', 'remote-starts', 'ten-thousand-nodes'],
+  registries: ['announced-starts', 'remote-starts', 'ten-thousand-nodes', 'crashed-agents', 'registry-restarts'],
 }
 const ENTRIES = Object.values(GROUPS).flat()
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
