@@ -13,6 +13,8 @@ export interface Present {
   readonly meta: Readonly<Record<string, string>>
   /** Ids of its checks, without that of maintenance. */
   readonly checks: ReadonlySet<string>
+  /** Those of them that fail only because they were not made since the agent started. */
+  readonly unmade: ReadonlySet<string>
   /** Why it is in maintenance; undefined: it is not. */
   readonly maintenance?: string
   /** A check of it has failed. One that has only not been made since the agent started says nothing. */
@@ -67,20 +69,23 @@ type RawCheck = z.output<typeof checksSchema>[string]
 
 function toPresent({ ID, Service, Address, Port, Tags, Meta }: RawService, checks: readonly RawCheck[]): Present {
   const maintenance = checks.find(({ CheckID }) => CheckID === `_service_maintenance:${ID}`)
-  const ids = checks.filter((check) => check !== maintenance).map(({ CheckID }) => CheckID)
+  const made = checks.filter((check) => check !== maintenance)
   return {
-    ...{ id: ID, name: Service, address: Address, port: Port, tags: Tags, meta: Meta, checks: new Set(ids) },
+    ...{ id: ID, name: Service, address: Address, port: Port, tags: Tags, meta: Meta, checks: idsOf(made) },
+    unmade: idsOf(made.filter(({ Status, Output }) => Status !== 'passing' && (Output ?? '') === '')),
     ...(maintenance && { maintenance: maintenance.Notes ?? '' }),
     isDead: checks.some(({ Status, Output }) => Status !== 'passing' && (Output ?? '') !== ''),
   }
 }
+
+const idsOf = (checks: readonly RawCheck[]): ReadonlySet<string> => new Set(checks.map(({ CheckID }) => CheckID))
 
 /** What an agent has after it took this. */
 export const presentOf = (service: AgentService, maintenance?: string): Present => ({
   ...{ id: service.ID, name: service.Name, address: service.Address, port: service.Port },
   ...{ tags: service.Tags, meta: service.Meta, checks: new Set(service.Checks.map(({ CheckID }) => CheckID)) },
   ...(maintenance !== undefined && { maintenance }),
-  isDead: false,
+  ...{ unmade: new Set<string>(), isDead: false },
 })
 
 /** Whether an agent has exactly that. What its checks are is told by the fingerprint in the meta. */
