@@ -18,6 +18,7 @@ export const SERVERS = {
   openssl: { program: 'openssl', package: 'openssl' },
   etcd: { program: 'etcd', package: 'etcd-server' },
   etcdctl: { program: 'etcdctl', package: 'etcd-client' },
+  ip: { program: 'ip', package: 'iproute2' },
   curl: { program: 'curl', package: 'curl' },
 }
 

@@ -39,17 +39,20 @@ export interface TestDockerd {
 export interface DockerdOptions {
   /** More arguments for dockerd, e.g. `--live-restore` or `-H tcp://127.0.0.1:1234`. */
   readonly args?: readonly string[]
+  /** What it is started by: a command that ends with the one to be run. */
+  readonly within?: readonly string[]
 }
 
 const IMAGE = 'hostler-test:latest'
 
 export type { RunOptions, TestContainer } from './run-container.js'
 
-export async function startDockerd({ args = [] }: DockerdOptions = {}): Promise<TestDockerd> {
+export async function startDockerd({ args = [], within = [] }: DockerdOptions = {}): Promise<TestDockerd> {
   const { folder, subnet } = claimSubnet()
   const socket = join(folder, 'd.sock')
   const docker = new Dockerode({ socketPath: socket })
   const daemon = createDaemon(folder, socket, docker, [
+    ...[...within, programPath('dockerd')],
     ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec'), '-p', join(folder, 'pid')],
     ...['-H', `unix://${socket}`, '--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false'],
     ...[`--default-address-pool=base=${subnet},size=24`, ...args],
@@ -81,14 +84,14 @@ export async function startDockerd({ args = [] }: DockerdOptions = {}): Promise<
   }
 }
 
-function createDaemon(folder: string, socket: string, docker: Dockerode, args: readonly string[]) {
+function createDaemon(folder: string, socket: string, docker: Dockerode, command: readonly string[]) {
   let child: ChildProcess | undefined
   const running = () => child !== undefined && child.exitCode === null && child.signalCode === null
   const start = async () => {
     if (running()) return
     const log = openSync(join(folder, 'log'), 'a')
     // The daemon must not outlive a test run that is killed.
-    const spawned = spawn('setpriv', ['--pdeathsig', 'TERM', programPath('dockerd'), ...args], {
+    const spawned = spawn('setpriv', ['--pdeathsig', 'TERM', ...command], {
       stdio: ['ignore', log, log],
       env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
     })

@@ -7,9 +7,9 @@ import { freePort } from './ports.js'
 import { tempDir } from './temp.js'
 import { until } from './wait.js'
 
-/** One real etcd of its own, on loopback, with its data in a folder that is gone after the suite. */
+/** One real etcd of its own, on loopback unless told otherwise, with its data in a folder that is gone after the suite. */
 export interface TestEtcd {
-  /** `http://127.0.0.1:PORT`, as ETCD_ENDPOINT takes it. */
+  /** `http://HOST:PORT`, as ETCD_ENDPOINT takes it. */
   readonly endpoint: string
   readonly port: number
   /** A client for looking at it; without TLS and user. */
@@ -31,12 +31,15 @@ export interface EtcdOptions {
   readonly args?: readonly string[]
   readonly scheme?: 'http' | 'https'
   readonly port?: number
+  /** Where clients reach it. */
+  readonly address?: string
 }
 
-export async function startEtcd({ args = [], scheme = 'http', port: given }: EtcdOptions = {}): Promise<TestEtcd> {
+export async function startEtcd(options: EtcdOptions = {}): Promise<TestEtcd> {
+  const { args = [], scheme = 'http', address = '127.0.0.1', port: given } = options
   const folder = tempDir('hostler-etcd-')
   const [port, peerPort] = [given ?? (await freePort()), await freePort()]
-  const endpoint = `${scheme}://127.0.0.1:${port}`
+  const endpoint = `${scheme}://${address}:${port}`
   const peer = `http://127.0.0.1:${peerPort}`
   const flags = [
     ...['--name', 'one', '--data-dir', join(folder, 'data'), '--logger', 'zap', '--log-level', 'error'],
@@ -53,7 +56,7 @@ export async function startEtcd({ args = [], scheme = 'http', port: given }: Etc
     // It must not outlive a test run that is killed.
     child = spawn('setpriv', ['--pdeathsig', 'KILL', 'etcd', ...flags], { stdio: ['ignore', log, log] })
     closeSync(log)
-    await until('etcd listens', () => isListening(port, child, folder))
+    await until('etcd listens', () => isListening({ host: address, port }, child, folder))
   }
   const kill = async () => {
     if (!child || child.exitCode !== null || child.signalCode !== null) return
@@ -83,12 +86,16 @@ export async function startEtcd({ args = [], scheme = 'http', port: given }: Etc
   }
 }
 
-async function isListening(port: number, child: ChildProcess | undefined, folder: string): Promise<boolean> {
+async function isListening(
+  at: { readonly host: string; readonly port: number },
+  child: ChildProcess | undefined,
+  folder: string,
+): Promise<boolean> {
   if (child?.exitCode !== null && child?.exitCode !== undefined)
     throw new Error(`etcd ended with ${child.exitCode}:\n${readFileSync(join(folder, 'log'), 'utf8')}`)
   const { connect } = await import('node:net')
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
+    const socket = connect(at, () => {
       socket.destroy()
       resolve(true)
     })

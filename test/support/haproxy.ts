@@ -76,8 +76,13 @@ function request(url: string, agent: Agent, headers = {}): Promise<{ status: num
   })
 }
 
-/** Clients with one keep-alive connection each that ask without pause, and count. */
-export function keepAliveClients(url: string, count: number, headers: Readonly<Record<string, string>> = {}) {
+/** Clients with one keep-alive connection each that ask without a pause worth the name, or with one, and count. */
+export function keepAliveClients(
+  url: string,
+  count: number,
+  headers: Readonly<Record<string, string>> = {},
+  pauseMs = 1,
+) {
   let running = true
   const failures: string[] = []
   let answered = 0
@@ -91,7 +96,7 @@ export function keepAliveClients(url: string, count: number, headers: Readonly<R
       } catch (error) {
         failures.push(String(error))
       }
-      await delay(1)
+      await delay(pauseMs)
     }
     agent.destroy()
   })

@@ -28,9 +28,18 @@ export const cleanEnvironment = (env: Record<string, string>): Record<string, st
   ...env,
 })
 
-/** Starts the compiled program as a user would. */
-export function startHostler(args: readonly string[], env: Record<string, string>, cwd = '/'): RunningHostler {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+/**
+ * Starts the compiled program as a user would.
+ * @param within what it is started by: a command that ends with the one to be run, and becomes that one
+ */
+export function startHostler(
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd = '/',
+  within: readonly string[] = [],
+): RunningHostler {
+  const [program = '', ...rest] = [...within, process.execPath, MAIN, ...args]
+  const child = spawn(program, rest, {
     cwd,
     env: cleanEnvironment({ HOSTLER_LOG_FORMAT: 'json', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],

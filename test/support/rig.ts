@@ -67,7 +67,8 @@ export interface Rig {
 
 export const BASE_CONFIG = fileURLToPath(new URL('../../haproxy/haproxy.cfg', import.meta.url))
 
-export async function createRig(env: Record<string, string> = {}): Promise<Rig> {
+/** @param within what Hostler is started by, as `startHostler` takes it; then HOSTLER_BIND is where it is reached */
+export async function createRig(env: Record<string, string> = {}, within: readonly string[] = []): Promise<Rig> {
   const dir = tempDir('hostler-rig-')
   const path = (name: string) => join(dir, name)
   const ports = { http: await freePort(), https: await freePort(), stats: await freePort() }
@@ -85,7 +86,7 @@ export async function createRig(env: Record<string, string> = {}): Promise<Rig> 
     args: readonly string[] = ['run'],
     more: { env?: Record<string, string>; ready?: boolean } = {},
   ) {
-    const hostler = startHostler(args, { ...settings, ...more.env }, dir)
+    const hostler = startHostler(args, { ...settings, ...more.env }, dir, within)
     running.push(hostler)
     if (more.ready !== false) await hostler.ready()
     else await hostler.get('/healthz')
@@ -95,7 +96,13 @@ export async function createRig(env: Record<string, string> = {}): Promise<Rig> 
 
   const ask = (host: string, at = '/', { headers = {}, method = 'GET', tls = false }: Asked = {}): Promise<Answer> =>
     new Promise((resolve, reject) => {
-      const common = { host: '127.0.0.1', path: at, method, headers: { host, ...headers }, agent: false as const }
+      const common = {
+        host: settings['HOSTLER_BIND'],
+        path: at,
+        method,
+        headers: { host, ...headers },
+        agent: false as const,
+      }
       const sent = tls
         ? httpsRequest({ ...common, port: ports.https, servername: host, rejectUnauthorized: false })
         : httpRequest({ ...common, port: ports.http })
