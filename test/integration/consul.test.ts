@@ -16,7 +16,7 @@ const FAILED = 4
 /** A machine with containers, an agent of Consul and a Hostler that only announces. */
 interface Host {
   readonly consul: TestConsul
-  hostler: RunningHostler
+  hostler: RunningHostler | undefined
   stacks(entries: readonly StackEntry[]): void
   /** Starts its Hostler, again where it was killed. */
   start(): Promise<void>
@@ -44,7 +44,7 @@ describeWith(['consul', 'haproxy'], 'hosts with containers, and a proxy elsewher
     proxy = await rig.start()
   }, 60_000)
   afterAll(async () => {
-    for (const { hostler } of hosts) await hostler.stop()
+    for (const { hostler } of hosts) await hostler?.stop()
     await rig?.close()
     for (const { consul } of hosts) await consul.stop()
     await server?.stop()
@@ -62,7 +62,7 @@ describeWith(['consul', 'haproxy'], 'hosts with containers, and a proxy elsewher
     }
     const host: Host = {
       consul,
-      hostler: undefined as unknown as RunningHostler,
+      hostler: undefined,
       stacks: (entries) => writeFileSync(path, stacksYaml(entries)),
       async start() {
         host.hostler = startHostler(['run'], env)
@@ -111,7 +111,7 @@ describeWith(['consul', 'haproxy'], 'hosts with containers, and a proxy elsewher
   })
 
   test('an agent that is killed takes its own with it, within the lease, and brings it back', async () => {
-    await at(1).hostler.stop('SIGKILL')
+    await at(1).hostler?.stop('SIGKILL')
     await answers(SHOP, 'web-a', LEASE_MS + 2000)
     expect((await rig.ask(API)).echo).toBeUndefined()
     await at(1).start()
@@ -120,7 +120,7 @@ describeWith(['consul', 'haproxy'], 'hosts with containers, and a proxy elsewher
   })
 
   test('one that is stopped and started in time goes unnoticed', async () => {
-    await at(1).hostler.stop()
+    await at(1).hostler?.stop()
     await at(1).start()
     expect(await answering(SHOP)).toBe('web-a web-b')
   })
