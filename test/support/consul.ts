@@ -145,8 +145,8 @@ const baseConfig = ({ node, address }: { node: string; address: string }) => ({
   disable_update_check: true,
   leave_on_terminate: false,
   performance: { raft_multiplier: 1 },
-  // That a node has died is known within a second or two.
-  gossip_lan: { gossip_interval: '50ms', probe_interval: '200ms', probe_timeout: '100ms', suspicion_mult: 2 },
+  // That a node has died is known within a few seconds.
+  gossip_lan: { gossip_interval: '50ms', probe_interval: '500ms', probe_timeout: '450ms', suspicion_mult: 3 },
 })
 
 const aclConfig = (token: string) =>
