@@ -4,12 +4,13 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import type Dockerode from 'dockerode'
 import { request } from 'undici'
 import { startDockerd, type TestDockerd } from '../support/dockerd.js'
+import { startEtcd } from '../support/etcd.js'
 import { build, type DockerCli, dockerCli, importBase, projectCopy } from '../support/image-build.js'
 import { freePort } from '../support/ports.js'
 import { describeWith } from '../support/servers.js'
 import { until } from '../support/wait.js'
 
-const SERVERS = ['dockerd', 'docker', 'docker-compose', 'debootstrap', 'busybox']
+const SERVERS = ['dockerd', 'docker', 'docker-compose', 'debootstrap', 'busybox', 'etcd']
 
 describeWith(SERVERS, "Hostler's container image", () => {
   let dockerd: TestDockerd
@@ -214,6 +215,34 @@ describeWith(SERVERS, "Hostler's container image", () => {
       }
     }, 120_000)
   }
+
+  test('docker-compose up with the files for many hosts routes to what the agent announces', async () => {
+    const { IPAM } = await dockerd.docker.getNetwork(dockerd.network).inspect()
+    const address = String(IPAM?.Config?.[0]?.Gateway)
+    const http = String(await freePort())
+    const ports = { HTTP_PORT: http, HTTPS_PORT: String(await freePort()), DOCKER_SOCKET: dockerd.socket }
+    const env = { HOST_NAME: 'host-1', HOST_ADDRESS: address, REGISTRY_ADDRESS: address, LEASE: '2s', ...ports }
+    const files = ['--file', 'agent.yml', '--file', 'proxy.yml']
+    const compose = (...args: string[]) => cli.compose(join(project, 'many-hosts'), [...files, ...args], env)
+    // Its image cannot be had here.
+    const etcd = await startEtcd({ address, port: 2379 })
+    try {
+      await compose('up', '--detach', '--no-build')
+      const status = () => statusAt(`127.0.0.1:${http}`, 'hello.localhost')
+      await until('the demo app answers', async () => (await status()) === 200, 20_000).catch(async (error) => {
+        throw new Error(await compose('logs', '--no-color'), { cause: error })
+      })
+      const agent = dockerd.docker.getContainer((await compose('ps', '--quiet', 'agent')).trim())
+      await healthy(agent)
+      await compose('kill', 'agent')
+      await until('its routes are gone', async () => (await status()) === 404)
+      await compose('up', '--detach', '--no-build', 'agent')
+      await until('they are back', async () => (await status()) === 200, 20_000)
+    } finally {
+      await compose('down', '--volumes', '--timeout', '15')
+      await etcd.stop()
+    }
+  }, 120_000)
 })
 
 /** The base image that the Dockerfile takes unless told otherwise. */
