@@ -1,6 +1,7 @@
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 import { z } from 'zod'
 import { HostlerError } from '../errors.js'
+import { withAgent } from '../lent-agent.js'
 import { printable } from '../printable.js'
 import { withDeadline } from '../signals.js'
 import { baseOf, type RancherAddress, type RancherBase } from './address.js'
@@ -37,23 +38,8 @@ export interface RancherAnswer {
 }
 
 /** Lends a client with connections of its own, and leaves none of them open. */
-export async function withRancherClient<T>(
-  address: RancherAddress,
-  use: (client: RancherClient) => Promise<T>,
-): Promise<T> {
-  const timeoutMs = address.timeoutMs ?? 10_000
-  const agent = new Agent({
-    connect: { timeout: timeoutMs },
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    maxResponseSize: address.maxBytes ?? 64 * 1024 * 1024,
-  })
-  try {
-    return await use(createClient(agent, address, timeoutMs))
-  } finally {
-    await agent.destroy()
-  }
-}
+export const withRancherClient = <T>(address: RancherAddress, use: (client: RancherClient) => Promise<T>): Promise<T> =>
+  withAgent(address, (agent, timeoutMs) => use(createClient(agent, address, timeoutMs)))
 
 /** Rancher gives 3000 at most, and may give fewer. */
 const PAGE_LIMIT = 1000

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ANNOUNCER } from '../../lib/consul/meta.js'
+import { meta, words } from '../../lib/consul/shapes.js'
 import { HostlerError } from '../../lib/errors.js'
 import type { AgentService } from './entries.js'
 
@@ -20,15 +21,6 @@ export interface Present {
   /** A check of it has failed. One that has only not been made since the agent started says nothing. */
   readonly isDead: boolean
 }
-
-const words = z
-  .array(z.string())
-  .nullish()
-  .transform((list) => list ?? [])
-const meta = z
-  .record(z.string(), z.string())
-  .nullish()
-  .transform((map) => map ?? {})
 
 const servicesSchema = z.record(
   z.string(),

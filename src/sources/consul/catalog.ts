@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { meta, words } from '../../lib/consul/shapes.js'
 import { HostlerError } from '../../lib/errors.js'
 
 /** A service of one node, as the catalog has it. */
@@ -23,15 +24,6 @@ export interface CatalogNode {
   readonly name: string
   readonly address: string
 }
-
-const words = z
-  .array(z.string())
-  .nullish()
-  .transform((list) => list ?? [])
-const meta = z
-  .record(z.string(), z.string())
-  .nullish()
-  .transform((map) => map ?? {})
 
 const nodesSchema = z.array(z.object({ Node: z.string().min(1), Address: z.string() })).nullish()
 

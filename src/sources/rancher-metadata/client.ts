@@ -1,5 +1,6 @@
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 import { HostlerError } from '../../lib/errors.js'
+import { withAgent } from '../../lib/lent-agent.js'
 import { withDeadline } from '../../lib/signals.js'
 
 /** Where the metadata service is, and how much of it is bearable. */
@@ -25,23 +26,10 @@ export interface MetadataClient {
 }
 
 /** Lends a client with connections of its own, and leaves none of them open. */
-export async function withMetadataClient<T>(
+export const withMetadataClient = <T>(
   address: MetadataAddress,
   use: (client: MetadataClient) => Promise<T>,
-): Promise<T> {
-  const timeoutMs = address.timeoutMs ?? 10_000
-  const agent = new Agent({
-    connect: { timeout: timeoutMs },
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    maxResponseSize: address.maxBytes ?? 64 * 1024 * 1024,
-  })
-  try {
-    return await use(createClient(agent, baseUrlOf(address), timeoutMs))
-  } finally {
-    await agent.destroy()
-  }
-}
+): Promise<T> => withAgent(address, (agent, timeoutMs) => use(createClient(agent, baseUrlOf(address), timeoutMs)))
 
 /** `http://HOST[:PORT]/VERSION`; throws when the settings cannot be one. */
 export function baseUrlOf({ host, version }: MetadataAddress): string {
