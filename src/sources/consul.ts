@@ -88,8 +88,7 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
 
 const LOOK_MS = 1000
 
-const newestOf = (nodes: readonly NodeFacts[]): number =>
-  nodes.reduce((most, { services }) => services.reduce((max, { modifyIndex }) => Math.max(max, modifyIndex), most), 0)
+const newestOf = (nodes: readonly NodeFacts[]): number => nodes.reduce((most, { index }) => Math.max(most, index), 0)
 
 const tooEarly = () =>
   new HostlerError(

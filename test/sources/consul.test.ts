@@ -231,6 +231,20 @@ describeWith(['consul'], 'an outage of Consul', () => {
     })
   })
 
+  test('in which the newest of all was taken away is no loss of state: that goes after the lease', async () => {
+    await put('a')
+    await put('b')
+    const source = sourceOf(consul, { lease: 1500, retelling: 600_000 })
+    const listed = async () => names(await source.list(signal))
+    expect(await listed()).toBe('a b')
+    await consul.kill()
+    await expect(source.list(signal)).rejects.toThrow(/is Consul up there/)
+    await consul.resume('kept')
+    await consul.call('PUT', '/v1/agent/service/deregister/b')
+    expect(await listed()).toBe('a b')
+    await until('it has gone', async () => (await listed()) === 'a')
+  })
+
   test('after which nothing was looked at yet costs nobody traffic: what was well is so for the lease', async () => {
     const ttl = (id: string) => ({ CheckID: `${id}:ttl`, TTL: '10m', Status: 'passing' })
     for (const id of ['a', 'b'])

@@ -20,6 +20,8 @@ export interface NodeFacts {
   readonly node: CatalogNode
   readonly services: readonly CatalogService[]
   readonly checks: readonly CatalogCheck[]
+  /** How far the server has counted. It falls only when that has lost its state; a change that takes something away counts too. */
+  readonly index: number
   /** Something was left out for lack of rights. */
   readonly isFiltered: boolean
 }

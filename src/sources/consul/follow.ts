@@ -36,7 +36,7 @@ async function readNode(client: ConsulClient, node: CatalogNode, signal: AbortSi
   const services = known(await client.get(servicesPath(node), signal))
   const checks = await client.get(checksPath(node), signal)
   return {
-    ...{ node, services: readServices(services.value), checks: readChecks(checks.value) },
+    ...{ node, services: readServices(services.value), checks: readChecks(checks.value), index: services.index ?? 0 },
     isFiltered: services.isFiltered || checks.isFiltered,
   }
 }
@@ -84,6 +84,7 @@ interface Followed {
   facts: Partial<{ services: readonly CatalogService[]; checks: readonly CatalogCheck[] }>
   node: CatalogNode
   isFiltered: boolean
+  index: number
   readonly leaving: AbortController
 }
 
@@ -123,17 +124,17 @@ class Session {
   }
 
   private followNode(node: CatalogNode): void {
-    const followed: Followed = { node, facts: {}, isFiltered: false, leaving: new AbortController() }
+    const followed: Followed = { node, facts: {}, isFiltered: false, index: 0, leaving: new AbortController() }
     this.nodes.set(node.name, followed)
     linkedSignal([this.signal, followed.leaving.signal], async (signal) => {
-      const services = this.queryOn(servicesPath(node), signal, async (value, isFiltered) => {
+      const services = this.queryOn(servicesPath(node), signal, async (value, { isFiltered, index = 0 }) => {
         // A service that is new is told with its checks, or it would be taken for one that has none.
         const checks = await this.client.get(checksPath(node), signal)
         followed.facts = {
           services: unchanged(followed.facts.services, readServices(value)),
           checks: readChecks(checks.value),
         }
-        followed.isFiltered = isFiltered
+        Object.assign(followed, { isFiltered, index })
       })
       const checks = this.queryOn(checksPath(node), signal, async (value) => {
         followed.facts = { ...followed.facts, checks: readChecks(value) }
@@ -147,7 +148,7 @@ class Session {
   private query(
     path: string,
     signal: AbortSignal,
-    handle: (value: unknown, isFiltered: boolean) => Promise<void>,
+    handle: (value: unknown, answer: ConsulAnswer) => Promise<void>,
   ): void {
     this.queryOn(path, signal, handle).catch((error: unknown) => this.fail(error))
   }
@@ -155,19 +156,19 @@ class Session {
   private async queryOn(
     path: string,
     signal: AbortSignal,
-    handle: (value: unknown, isFiltered: boolean) => Promise<void>,
+    handle: (value: unknown, answer: ConsulAnswer) => Promise<void>,
   ): Promise<void> {
     let last = 0
     let seen = -1
     for (;;) {
       const answer = await this.limited(() => this.client.wait(path, { index: last, waitMs: this.waitMs() }, signal))
-      const { value, index, isFiltered } = known(answer)
+      const { value, index } = known(answer)
       const startedMs = this.clock.elapsed()
       const next = nextIndex(last, index)
       if (next === 0 && last > 0) throw new Restarted()
       if (index !== seen) {
         seen = index ?? -1
-        await handle(value, isFiltered)
+        await handle(value, answer)
         this.tell()
       }
       last = next
@@ -183,9 +184,9 @@ class Session {
   /** As soon as everything is known. */
   private tell(): void {
     const facts: NodeFacts[] = []
-    for (const { node, facts: known, isFiltered } of this.nodes.values()) {
+    for (const { node, facts: known, isFiltered, index } of this.nodes.values()) {
       if (!known.services || !known.checks) return
-      facts.push({ node, services: known.services, checks: known.checks, isFiltered })
+      facts.push({ node, services: known.services, checks: known.checks, isFiltered, index })
     }
     if (facts.length === 0) return
     try {

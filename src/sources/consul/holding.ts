@@ -16,7 +16,7 @@ export interface Holding {
   /**
    * What there is, given what the server says there is. Both are sorted by id. Undefined: who begins in an outage knows nothing
    * of before, and the server does not yet either.
-   * @param newest the highest index of anything there
+   * @param newest how far the server has counted
    */
   believe(told: readonly Instance[], newest: number): readonly Instance[] | undefined
   /** For how long something still counts that the server does not tell; undefined: nothing does. */
