@@ -14,8 +14,8 @@ import { createWallClock } from '../wall-clock.mjs'
 
 export const needs = ['haproxy', 'dockerd', 'busybox', 'etcd']
 const PRESENT = 50
-const SAMPLES = 60
-const LOCAL_SAMPLES = 40
+const SAMPLES = 50
+const LOCAL_SAMPLES = 30
 
 export async function measure({ cleanup, say }) {
   const dockerd = await startRealDocker(cleanup)
