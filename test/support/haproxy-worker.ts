@@ -49,7 +49,9 @@ export async function startHaproxy({ bin, files = {}, config, signal }: WorkerOp
   const port = await freePort()
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text)
   writeFileSync(join(dir, 'haproxy.cfg'), GLOBAL(dir) + config.replaceAll('PORT', String(port)))
-  const child = spawn(bin, ['-W', '-db', '-f', 'haproxy.cfg'], { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] })
+  // What is freed is overwritten: a use of it afterwards shows at once.
+  const env = { ...process.env, MALLOC_PERTURB_: '165' }
+  const child = spawn(bin, ['-W', '-db', '-f', 'haproxy.cfg'], { cwd: dir, env, stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr.on('data', (chunk) => {
     log += chunk

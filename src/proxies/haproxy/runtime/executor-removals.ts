@@ -1,6 +1,7 @@
 import type { Clock } from '../../../lib/clock.js'
 import { messageOf } from '../../../lib/errors.js'
 import type { Logger } from '../../../lib/logger.js'
+import { createQuiet, type Quiet } from './executor-quiet.js'
 import { type CommandKind, judge } from './replies.js'
 import type { Reply, RuntimeSocket } from './socket.js'
 import { commandLine } from './socket-command.js'
@@ -19,6 +20,8 @@ export interface PendingRemoval {
   readonly worker: WorkerKey
   /** Milliseconds since the epoch. */
   readonly since: number
+  /** HAProxy would delete it under requests that it does not count: see executor-quiet.ts. */
+  readonly isCareful?: boolean
 }
 
 /**
@@ -65,13 +68,14 @@ const SLOWEST_MS = 5000
 export function createRemovals(options: RemovalOptions): Removals {
   const { clock, signal } = options
   const pending = new Map<string, PendingRemoval>()
+  const quiet = createQuiet(clock)
   let running = false
   let delayMs = FIRST_MS
 
   // One at a time: a late `del server` would meet the server that was added in place of the removed one.
   let underWay: Promise<void> | undefined
   const attemptNow = () => {
-    underWay ??= attempt(options, pending).finally(() => {
+    underWay ??= attempt(options, pending, quiet).finally(() => {
       underWay = undefined
     })
     return underWay
@@ -114,7 +118,7 @@ export function createRemovals(options: RemovalOptions): Removals {
 }
 
 /** Asks for all of them once. An error of the socket leaves them pending: the next attempt may go better. */
-async function attempt(options: RemovalOptions, pending: Map<string, PendingRemoval>): Promise<void> {
+async function attempt(options: RemovalOptions, pending: Map<string, PendingRemoval>, quiet: Quiet): Promise<void> {
   const { socket, log, signal } = options
   try {
     await socket.session(async (session) => {
@@ -122,12 +126,14 @@ async function attempt(options: RemovalOptions, pending: Map<string, PendingRemo
       for (const [name, removal] of pending) {
         if (!isSameWorker(removal.worker, worker)) forget(name, removal, 'the worker was replaced')
       }
-      const asked = [...pending]
+      const asked = await quiet.filter(session, [...pending])
       const replies = await session.askAll(asked.map(([, removal]) => deletion(removal)))
       for (const [i, [name, removal]] of asked.entries()) {
         const reply = replies[i]
         if (reply !== undefined) settle(name, removal, reply)
       }
+      const names = new Set(asked.map(([name]) => name))
+      for (const [name, removal] of pending) if (!names.has(name)) settleLater(name, removal)
     }, signal)
   } catch (error) {
     if (!signal.aborted) log.debug({ error: messageOf(error) }, 'removals could not be asked for')
@@ -139,8 +145,11 @@ async function attempt(options: RemovalOptions, pending: Map<string, PendingRemo
     if (answer === 'yes') {
       if (pending.get(name) === removal) pending.delete(name)
       log.info({ ...subject(removal), ms }, `${removal.kind} removed`)
-    } else if (answer !== 'later') forget(name, removal, answer.no)
-    else if (ms > options.giveUpAfterMs) forget(name, removal, 'it is still in use')
+    } else if (answer === 'later') settleLater(name, removal)
+    else forget(name, removal, answer.no)
+  }
+  function settleLater(name: string, removal: PendingRemoval) {
+    if (options.clock.now() - removal.since > options.giveUpAfterMs) forget(name, removal, 'it is still in use')
   }
   function forget(name: string, removal: PendingRemoval, why: string) {
     if (pending.get(name) === removal) pending.delete(name)

@@ -1,6 +1,7 @@
 import { isIP, isIPv6 } from 'node:net'
 import { HostlerError } from '../../../lib/errors.js'
 import { command, type Execute, refusedStep, type StepContext } from './executor-context.js'
+import { isUntouched, losesCount, useOf } from './executor-quiet.js'
 import { deleted, deletion, type PendingRemoval, removalName } from './executor-removals.js'
 import { verified } from './replies.js'
 import { commandLine } from './socket-command.js'
@@ -84,21 +85,25 @@ export const removeBackend: Execute<'remove-backend'> = async ({ backend }, cont
   await removeWhenUnused({ kind: 'backend', backend }, context)
 }
 
-async function removeWhenUnused(what: Pick<PendingRemoval, 'kind' | 'backend' | 'server'>, context: StepContext) {
-  const { removals, worker, clock, session, spares } = context
+type Removed = Pick<PendingRemoval, 'kind' | 'backend' | 'server'>
+
+async function removeWhenUnused(what: Removed, context: StepContext): Promise<void> {
+  const { removals, worker, session } = context
+  const isCareful = what.kind === 'server' && losesCount(worker.version)
+  if (isCareful && !isUntouched(await useOf(session, what))) return beginRemoval(what, context, { isCareful })
   const reply = await session.ask(deletion(what))
   const answer = deleted(what.kind, reply)
-  if (answer === 'later') {
-    const since = removals.pending.get(removalName(what))?.since ?? clock.now()
-    const serves = stackOf(what.backend, spares)
-    removals.begin({
-      ...what,
-      ...(serves !== undefined && serves !== what.backend && { serves }),
-      worker,
-      since,
-    })
-  } else if (answer === 'yes') removals.cancel(removalName(what))
+  if (answer === 'later') beginRemoval(what, context, { isCareful })
+  else if (answer === 'yes') removals.cancel(removalName(what))
   else verified(`del-${what.kind}`, reply)
+}
+
+function beginRemoval(what: Removed, context: StepContext, how: { readonly isCareful: boolean }): void {
+  const { removals, worker, clock, spares } = context
+  const since = removals.pending.get(removalName(what))?.since ?? clock.now()
+  const serves = stackOf(what.backend, spares)
+  const isSpare = serves !== undefined && serves !== what.backend
+  removals.begin({ ...what, ...(isSpare && { serves }), worker, since, ...(how.isCareful && { isCareful: true }) })
 }
 
 function checkedAddress(address: string): string {

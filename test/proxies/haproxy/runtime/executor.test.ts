@@ -63,6 +63,23 @@ describeHaproxys(['openssl'], 'steps', (program) => {
     await until('both are deleted', async () => (await rig.servers('spare')).length === 0)
   })
 
+  test('requests that wait for another try at a server that is removed do no harm', async () => {
+    const worker = async () => /^Pid: (\d+)$/m.exec(await rig.haproxy.ask('show info'))?.[1]
+    const before = await worker()
+    for (let round = 0; round < 3; round++) {
+      await rig.run(addServer('spare', 'gone', 1), addEntry('gone.example', 'spare'))
+      const answers = Array.from({ length: 20 }, () => rig.get('gone.example').catch(() => undefined))
+      await until('requests have tried', async () =>
+        /^spare,gone,(?:[^,]*,){13}[1-9]/m.test(await rig.haproxy.ask('show stat spare 4 -1')),
+      )
+      await rig.run(removeServer('spare', 'gone'))
+      await Promise.all(answers)
+      await until('it is deleted', async () => (await rig.servers('spare')).length === 0)
+      await rig.run(removeEntry('gone.example'))
+    }
+    expect(await worker()).toBe(before)
+  }, 30_000)
+
   test('no request fails while servers come and go', async () => {
     const clients = keepAliveClients(rig.haproxy.url, 8, { host: 'pair.example' })
     for (let round = 0; round < 30; round++) {
