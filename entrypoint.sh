@@ -8,7 +8,7 @@ case "${1:-run} ${2:-}" in
   # The system's own sleep takes a time, Hostler's a name.
   'sleep '[0-9]* | 'sleep infinity') exec "$@" ;;
   'run '* | 'generate '* | 'generate-maps '* | 'haproxy '* | 'render '* | 'check '* | 'status '* | 'plan '* | \
-    'wake '* | 'sleep '* | 'password '* | 'config '* | 'help '* | -*) ;;
+    'sync '* | 'wake '* | 'sleep '* | 'password '* | 'config '* | 'help '* | -*) ;;
   *) exec "$@" ;;
 esac
 

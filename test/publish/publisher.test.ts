@@ -20,6 +20,7 @@ import { silentLogger } from '../../src/lib/logger.js'
 import type { Publisher, RenderedFile } from '../../src/publish/files.js'
 import { createPublisher } from '../../src/publish/publisher.js'
 import { tempDir } from '../support/temp.js'
+import { until } from '../support/wait.js'
 
 const log = silentLogger()
 const open: Publisher[] = []
@@ -135,6 +136,7 @@ describe('asking what differs', () => {
     const file = (name: string, content = name) => ({ path: path(name), content })
     expect(await publisher.differing([file('a')])).toEqual([path('a')])
     await publish(publisher, [file('a'), file('b'), file('c')])
+    await until('nothing is left to do', () => !existsSync(join(root, '.hostler', 'journal.json')))
     const before = readdirSync(root, { recursive: true }).sort()
     expect(await publisher.differing([file('a'), file('b'), file('c')])).toEqual([])
     expect(await publisher.differing([file('a', 'new'), file('b'), file('d')])).toEqual(['a', 'd', 'c'].map(path))
