@@ -11,6 +11,6 @@ export default {
     ],
   },
   // Most suites wait for servers most of the time; each can run beside any other.
-  maxWorkers: 2,
+  maxWorkers: 3,
   testTimeout: 30_000,
 }

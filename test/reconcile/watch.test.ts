@@ -88,8 +88,12 @@ test('follows a file that another one has come to mention', async () => {
   paths = [file, mentioned]
   writeFileSync(file, 'y')
   await until('the edit is told', () => seen.length === 1)
-  writeFileSync(mentioned, 'y')
-  await until('the mentioned file is told', () => seen.length === 2)
+  // The watch for it begins a moment later, so it is written again and again.
+  let looks = 0
+  await until('the mentioned file is told', () => {
+    if (looks++ % 10 === 0) writeFileSync(mentioned, String(looks))
+    return seen.length > 1
+  })
 })
 
 test('what lies beside a watched file is not told, not even while that file is missing', async () => {
