@@ -11,6 +11,6 @@ export default {
     ],
   },
   // Most suites wait for servers most of the time; each can run beside any other.
-  maxWorkers: 3,
+  maxWorkers: 2,
   testTimeout: 30_000,
 }
