@@ -82,7 +82,12 @@ const backendSketch: fc.Arbitrary<BackendSketch> = fc.record(
     servers: fc.array(
       fc.record(
         {
-          address: fc.oneof(fc.ipV4(), fc.ipV6(), label),
+          // A name like 08 is half an IPv4 address, and no URL takes it.
+          address: fc.oneof(
+            fc.ipV4(),
+            fc.ipV6(),
+            label.filter((name) => URL.canParse(`http://${name}`)),
+          ),
           port: fc.integer({ min: 1, max: 65_535 }),
           weight: fc.integer({ min: 0, max: 256 }),
         },
