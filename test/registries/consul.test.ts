@@ -312,6 +312,21 @@ describeWith(['consul'], 'the consul registry', () => {
       expect(await statusOf(consul, id)).toBe('passing')
     })
 
+    test('maintenance for another reason than before is written no more: Consul keeps the first one', async () => {
+      const registry = open()
+      const one = checked({})
+      const paused: Instance = { ...one, state: 'paused' }
+      await announce(registry, [one])
+      await announce(registry, [one], { draining: [one] })
+      expect(await announce(registry, [paused])).toMatchObject({ entries: 1, written: 0 })
+      expect(await announce(registry, [paused])).toMatchObject({ entries: 1, written: 0 })
+      const restarted = open()
+      expect(await announce(restarted, [paused])).toMatchObject({ entries: 1, written: 0 })
+      await announce(restarted, [one])
+      const [id = ''] = Object.keys(await servicesOf(consul))
+      expect(await statusOf(consul, id)).toBe('passing')
+    })
+
     test.each<[Partial<Instance>, string | undefined]>([
       [{ state: 'stopping' }, 'it is stopping'],
       [{ state: 'paused' }, 'it is paused'],

@@ -16,8 +16,8 @@ export interface Present {
   readonly checks: ReadonlySet<string>
   /** Those of them that fail only because they were not made since the agent started. */
   readonly unmade: ReadonlySet<string>
-  /** Why it is in maintenance; undefined: it is not. */
-  readonly maintenance?: string
+  /** For which reason does not count: Consul keeps the first one until maintenance ends. */
+  readonly isInMaintenance: boolean
   /** A check of it has failed. One that has only not been made since the agent started says nothing. */
   readonly isDead: boolean
 }
@@ -31,7 +31,7 @@ const said = z.string().nullish()
 
 const checksSchema = z.record(
   z.string(),
-  z.object({ CheckID: z.string(), ServiceID: z.string(), Status: z.string(), ...{ Notes: said, Output: said } }),
+  z.object({ CheckID: z.string(), ServiceID: z.string(), Status: z.string(), Output: said }),
 )
 
 /** Answers to `/agent/services` and `/agent/checks`. @throws HostlerError when they are none */
@@ -65,7 +65,7 @@ function toPresent({ ID, Service, Address, Port, Tags, Meta }: RawService, check
   return {
     ...{ id: ID, name: Service, address: Address, port: Port, tags: Tags, meta: Meta, checks: idsOf(made) },
     unmade: idsOf(made.filter(({ Status, Output }) => Status !== 'passing' && (Output ?? '') === '')),
-    ...(maintenance && { maintenance: maintenance.Notes ?? '' }),
+    isInMaintenance: maintenance !== undefined,
     isDead: checks.some(({ Status, Output }) => Status !== 'passing' && (Output ?? '') !== ''),
   }
 }
@@ -73,11 +73,10 @@ function toPresent({ ID, Service, Address, Port, Tags, Meta }: RawService, check
 const idsOf = (checks: readonly RawCheck[]): ReadonlySet<string> => new Set(checks.map(({ CheckID }) => CheckID))
 
 /** What an agent has after it took this. */
-export const presentOf = (service: AgentService, maintenance?: string): Present => ({
+export const presentOf = (service: AgentService, isInMaintenance: boolean): Present => ({
   ...{ id: service.ID, name: service.Name, address: service.Address, port: service.Port },
   ...{ tags: service.Tags, meta: service.Meta, checks: new Set(service.Checks.map(({ CheckID }) => CheckID)) },
-  ...(maintenance !== undefined && { maintenance }),
-  ...{ unmade: new Set<string>(), isDead: false },
+  ...{ isInMaintenance, unmade: new Set<string>(), isDead: false },
 })
 
 /** Whether an agent has exactly that. What its checks are is told by the fingerprint in the meta. */

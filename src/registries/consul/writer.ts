@@ -32,13 +32,13 @@ export function createWriter(client: ConsulClient): Writer {
 
   return {
     isSettled: ({ entry, maintenance }, present) =>
-      present.maintenance === maintenance && asWritten.get(present) === entry.service,
+      present.isInMaintenance === (maintenance !== undefined) && asWritten.get(present) === entry.service,
 
     async write(asked, present, signal) {
       const { service } = asked.entry
       const calls = callsFor(asked, present, told.has(service.ID))
       for (const [path, body] of calls) await client.put(path, body, signal)
-      const now = calls.length > 0 || !present ? presentOf(service, asked.maintenance) : present
+      const now = calls.length > 0 || !present ? presentOf(service, asked.maintenance !== undefined) : present
       told.add(service.ID)
       asWritten.set(now, service)
       return { present: now, isChanged: calls.length > 0 }
@@ -67,7 +67,7 @@ function callsFor({ entry: { service }, maintenance }: AskedEntry, present: Pres
   for (const id of present?.checks ?? []) {
     if (!wanted.has(id)) calls.push([`/agent/check/deregister/${encodeURIComponent(id)}`, undefined])
   }
-  if (present?.maintenance !== maintenance) {
+  if ((present?.isInMaintenance ?? false) !== (maintenance !== undefined)) {
     const how = maintenance === undefined ? 'enable=false' : `enable=true&reason=${encodeURIComponent(maintenance)}`
     calls.push([`/agent/service/maintenance/${encodeURIComponent(service.ID)}?${how}`, undefined])
   }
