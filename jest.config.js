@@ -11,6 +11,7 @@ export default {
     ],
   },
   // Most suites wait for servers most of the time; each can run beside any other.
-  maxWorkers: 2,
+  maxWorkers: 3,
+  testSequencer: '<rootDir>/scripts/longest-first.mjs',
   testTimeout: 30_000,
 }

@@ -13,11 +13,9 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { programPath } from './machine.js'
+import { cacheFolder, programPath } from './machine.js'
 
-/** Not below node_modules, which `npm ci` empties. */
-const CACHE = fileURLToPath(new URL('../../.cache/base-image/', import.meta.url))
+const CACHE = join(cacheFolder(), 'base-image')
 
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -11,6 +11,9 @@ export function programPath(name: string): string {
   if (!found) throw new Error(`${name} is not on this machine`)
   return found
 }
+
+/** What is made or fetched once for all runs on this machine lies below it. */
+export const cacheFolder = (): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'hostler')
 
 /** Ends one process: asked first, forced after five seconds. */
 export async function endPid(pid: number | undefined): Promise<void> {
