@@ -278,6 +278,27 @@ describeWith(['etcd'], 'the etcd registry', () => {
       await nodesAre({ '/mine/single': '/web', '/mine/two': '/web' })
     })
 
+    test('several configurations at the start each have the nodes of every container, however often those change', async () => {
+      const services = tempDir()
+      mkdirSync(join(services, 'mine'))
+      for (const at of ['one', 'two']) writeFileSync(join(services, 'mine', `${at}.json`), JSON.stringify({ at }))
+      const text = `export const config = { properties: { at: { type: 'string' } } }
+        export const container = ({ Name, Config }, { at }) => ({ ['/mine/' + at + Name]: Config.Labels.say ?? '' })`
+      const one = await agent({ HOSTLER_POLICIES: policy(tempDir(), text), HOSTLER_SERVICES: services })
+      await nodesAre({ '/mine/one/web': '', '/mine/two/web': '' })
+      one.say({ web: {}, db: {} })
+      await nodesAre({ '/mine/one/db': '', '/mine/one/web': '', '/mine/two/db': '', '/mine/two/web': '' })
+      for (let said = 1; said <= 6; said++) {
+        const say = String(said)
+        one.say({ web: { say }, db: {} })
+        await nodesAre({ '/mine/one/db': '', '/mine/one/web': say, '/mine/two/db': '', '/mine/two/web': say })
+      }
+      one.say({ web: {} })
+      await nodesAre({ '/mine/one/web': '', '/mine/two/web': '' })
+      // Node.js warns of listeners that are left behind.
+      expect(one.hostler.log()).not.toContain('Warning')
+    })
+
     test('configurations in etcd come, change and go', async () => {
       await etcd.client.put('/configs/mine/one').value('{"at":"one"}')
       const one = await agent({ HOSTLER_POLICIES: policy(tempDir(), configured("etcdPath: '/configs/mine',")) })

@@ -1,4 +1,5 @@
 import { pathToFileURL } from 'node:url'
+import { createTurns } from '../../../lib/turns.js'
 import type { Instance } from '../../../model/instance.js'
 import { inspectOf } from './inspect.js'
 import type { Config, Outcome, Policy } from './policy.js'
@@ -19,7 +20,7 @@ const AT_ONCE = 500
 
 /**
  * A policy in a file of the user's, in a thread of its own: it may throw, loop or use up its memory, and only the container
- * that it does it with has no nodes of it.
+ * that it does it with has no nodes of it. All of its services share the thread, which is asked for one at a time.
  * @throws HostlerError `POLICY` when the file cannot be loaded
  */
 export async function createFilePolicy({
@@ -35,12 +36,17 @@ export async function createFilePolicy({
   }
   const first = await openThread(options)
   let thread: PolicyThread | undefined = first
+  let isClosed = false
+  const turns = createTurns()
 
   async function evaluate(instances: readonly Instance[], config: Config, signal: AbortSignal): Promise<Outcome[]> {
     const outcomes = new Map<Instance, Outcome>()
-    for (let stuck = 0; outcomes.size < instances.length && stuck <= MAX_STUCK && !signal.aborted; ) {
+    const isOver = () => isClosed || signal.aborted
+    for (let stuck = 0; outcomes.size < instances.length && stuck <= MAX_STUCK && !isOver(); ) {
       const open = instances.filter((instance) => !outcomes.has(instance)).slice(0, AT_ONCE)
       thread ??= await openThread(options)
+      // It may have been closed while this one opened.
+      if (isClosed) await thread.close()
       const ran = await thread.run(open.map(inspectOf), config)
       if ('outcomes' in ran) {
         for (const [index, outcome] of ran.outcomes.entries()) outcomes.set(open[index] as Instance, outcome)
@@ -61,7 +67,7 @@ export async function createFilePolicy({
     prefix: () => first.prefix,
     async evaluate(instances, config, signal) {
       try {
-        return await evaluate(instances, config, signal)
+        return await turns.take(() => evaluate(instances, config, signal))
       } catch (error) {
         signal.throwIfAborted()
         const reason = error instanceof Error ? error.message : String(error)
@@ -69,6 +75,7 @@ export async function createFilePolicy({
       }
     },
     async close() {
+      isClosed = true
       await thread?.close()
     },
   }

@@ -4,6 +4,8 @@ import type { Config, ConfigSpec, Outcome } from './policy.js'
 
 /** What the thread is asked: every container in turn; `at` is where it is. */
 export interface Ask {
+  /** Of the question; what the thread says of itself, once it has loaded, is the answer to number 0. */
+  readonly id: number
   readonly containers: readonly unknown[]
   readonly config: Config
   readonly at: Int32Array
@@ -12,11 +14,17 @@ export interface Ask {
 /** What a policy's module declares, or why it cannot be used. */
 export type Loaded = { readonly config?: object | undefined; readonly prefix?: unknown } | { readonly error: string }
 
+/** What the thread says. */
+export interface Told {
+  readonly id: number
+  readonly answer: Loaded | { readonly outcomes: readonly Outcome[] }
+}
+
 export interface PolicyThread {
   readonly config?: ConfigSpec
   readonly prefix?: string
   /**
-   * One outcome per container. Where it got stuck or came to an end, the thread is gone, and only `stuckAt` is told.
+   * One call at a time. One outcome per container. Where it got stuck or came to an end, the thread is gone, and only `stuckAt` is told.
    */
   run(containers: readonly unknown[], config: Config): Promise<Ran>
   close(): Promise<void>
@@ -40,20 +48,24 @@ export async function openThread({ url, limitMs, program }: ThreadOptions): Prom
   const worker = new Worker(program, { workerData: { url }, resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB } })
   // Only while it is asked something may it keep the process alive.
   worker.unref()
-  const loaded = await answerOf<Loaded>(worker, new Int32Array(1), LOAD_MS)
+  // One that comes when nobody waits would end the process.
+  worker.on('error', () => undefined)
+  const loaded = await answerOf<Loaded>(worker, { id: 0, at: new Int32Array(1), limitMs: LOAD_MS })
   if ('ended' in loaded) throw new HostlerError('POLICY', `it could not be loaded: ${loaded.ended}`)
   if ('error' in loaded.answer) {
     await worker.terminate()
     throw new HostlerError('POLICY', loaded.answer.error)
   }
   const { config, prefix } = loaded.answer
+  let asked = 0
   return {
     ...(config && { config: config as ConfigSpec }),
     ...(typeof prefix === 'string' && { prefix }),
     async run(containers, config) {
       const at = new Int32Array(new SharedArrayBuffer(4))
-      const waiting = answerOf<{ outcomes: readonly Outcome[] }>(worker, at, limitMs)
-      worker.postMessage({ containers, config, at } satisfies Ask)
+      const id = ++asked
+      const waiting = answerOf<{ outcomes: readonly Outcome[] }>(worker, { id, at, limitMs })
+      worker.postMessage({ id, containers, config, at } satisfies Ask)
       const result = await waiting
       return 'ended' in result ? { stuckAt: Atomics.load(at, 0), why: result.ended } : result.answer
     },
@@ -66,11 +78,16 @@ export async function openThread({ url, limitMs, program }: ThreadOptions): Prom
 /** A first load may have to read a good many files. */
 const LOAD_MS = 10_000
 
-/** The next message; or, when nothing moves for so long or the thread ends, why there is none. The thread is gone then. */
-async function answerOf<T>(
+interface Question {
+  readonly id: number
+  readonly at: Int32Array
+  readonly limitMs: number
+}
+
+/** The answer; or, when nothing moves for so long or the thread ends, why there is none. The thread is gone then. */
+async function answerOf<T extends Told['answer']>(
   worker: Worker,
-  at: Int32Array,
-  limitMs: number,
+  { id, at, limitMs }: Question,
 ): Promise<{ answer: T } | { ended: string }> {
   worker.ref()
   let stop = () => {}
@@ -78,7 +95,8 @@ async function answerOf<T>(
     return await new Promise((resolve) => {
       const end = (ended: string) => resolve({ ended })
       const listeners = {
-        message: (answer: T) => resolve({ answer }),
+        // The policy itself may say things too.
+        message: (told: Told | null) => told?.id === id && resolve({ answer: told.answer as T }),
         error: (error: unknown) => end(messageOf(error)),
         exit: () => end('it ended the thread that it runs in'),
       }
@@ -94,20 +112,19 @@ async function answerOf<T>(
     })
   } finally {
     stop()
-    // An error that comes after all would end the process.
-    worker.on('error', () => undefined)
     worker.unref()
   }
 }
 
+/** Counts looks rather than time: while the whole process was held up or stopped, the policy was too. */
 function watchProgress(at: Int32Array, limitMs: number, stuck: () => void): NodeJS.Timeout {
-  let seen = { index: Atomics.load(at, 0), since: performance.now() }
-  return setInterval(
-    () => {
-      const index = Atomics.load(at, 0)
-      if (index !== seen.index) seen = { index, since: performance.now() }
-      else if (performance.now() - seen.since > limitMs) stuck()
-    },
-    Math.min(limitMs / 4, 250),
-  )
+  const everyMs = Math.min(limitMs / 4, 250)
+  let seen = Atomics.load(at, 0)
+  let sameFor = 0
+  return setInterval(() => {
+    const index = Atomics.load(at, 0)
+    sameFor = index === seen ? sameFor + 1 : 0
+    seen = index
+    if (sameFor * everyMs > limitMs) stuck()
+  }, everyMs)
 }

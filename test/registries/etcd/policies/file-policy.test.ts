@@ -89,6 +89,27 @@ describe('a policy in a file of its own', () => {
     expect(inspect.Config.Labels).toEqual({ a: 'b' })
   })
 
+  test('answers each of several configurations that are asked at once with its own nodes', async () => {
+    const policy = await load(
+      "export const container = async (c, { at }) => { await new Promise((done) => setTimeout(done, at === 'a' ? 50 : 0)); return { ['/' + at + c.Name]: 'x' } }",
+    )
+    for (const name of ['web', 'db']) {
+      const outcomes = await Promise.all(['a', 'b', 'c'].map((at) => ask(policy, [web(name)], { at })))
+      expect(outcomes).toEqual(['a', 'b', 'c'].map((at) => [{ nodes: [[`/${at}/${name}`, 'x']] }]))
+    }
+  })
+
+  test('that gets stuck with one configuration is opened again only once, and answers the others', async () => {
+    const policy = await load(
+      "export const container = (c, { at }) => { if (at === 'bad') for (;;); return { '/a': String(performance.timeOrigin) } }",
+    )
+    const [bad, a, b] = await Promise.all(['bad', 'a', 'b'].map((at) => ask(policy, [web()], { at })))
+    expect(bad).toEqual([{ error: expect.stringMatching(/longer/) }])
+    // When its thread began.
+    expect(a).toEqual([{ nodes: [['/a', expect.stringMatching(/^\d/)]] }])
+    expect(b).toEqual(a)
+  })
+
   test.each([
     ['throws', "throw new Error('no')", /^no$/],
     ['throws something odd', 'throw 7', /^7$/],
@@ -147,6 +168,11 @@ describe('a policy in a file of its own', () => {
       'has a config that is none',
       'export const config = 1; export const container = () => null',
       /"config" is no JSON Schema/,
+    ],
+    [
+      'has an etcdPath that is none',
+      "export const config = { etcdPath: '/a/' }; export const container = () => null",
+      /"etcdPath" of its config is no path/,
     ],
   ])('that %s cannot be loaded, and says why', async (_what, text, reason) => {
     await expect(load(text)).rejects.toThrow(reason)
