@@ -13,6 +13,7 @@ import type { ContainerNodes } from './etcd/policies/built-in.js'
 import { createEngine } from './etcd/policies/engine.js'
 import { hostler } from './etcd/policies/hostler.js'
 import { createPolicySet } from './etcd/policies/policy-set.js'
+import { createRetries } from './etcd/policies/retries.js'
 import { skydns } from './etcd/policies/skydns.js'
 import { traefik } from './etcd/policies/traefik.js'
 import { createRegistrar, INHERITED, type WantedNode } from './etcd/registrar.js'
@@ -36,31 +37,33 @@ export function createEtcdRegistry(settings: Settings, { rules, log: parent, clo
     ...{ client, keys, tenure, clock, log },
     auditMs: etcd.lease || DEFAULT_LEASE_MS,
   })
-  const engine = createEngine({ reserved: keys.registrar })
+  const retries = createRetries({ clock })
+  const engine = createEngine({ reserved: keys.registrar, retries })
   const set = createPolicySet({
-    ...{ client, clock, policies: settings.policies, folder: settings.services },
+    ...{ client, clock, retries, policies: settings.policies, folder: settings.services },
     builtIns: builtIns(settings, { instances: `${prefix}/instances/${encodeURIComponent(name)}`, rules }),
   })
 
   return {
     name: 'etcd',
     async sync({ instances, isWhole }, signal) {
-      const found = await set.services()
-      const { nodes, touched, troubles } = await engine.run(instances, found.services, signal)
-      // Of what an earlier run has announced it is not known then which policy wanted it.
-      const kept = (node: WantedNode) => !isWhole || (!found.isWhole && node.group === INHERITED)
+      const found = await set.services(signal)
+      const { nodes, touched, troubles, ...wants } = await engine.run(instances, found.services, signal)
+      // Of what an earlier run has announced it is not known which policy wanted it: every one must have been heard.
+      const isSaid = found.isWhole && wants.isWhole
+      const kept = (node: WantedNode) => !isWhole || (!isSaid && node.group === INHERITED)
       const announced = await registrar.announce({ nodes, touched, kept }, signal)
       const { claims: entries, written, removed } = announced
       return { ...{ entries, written, removed }, troubles: [...found.troubles, ...troubles, ...announced.troubles] }
     },
     async check(signal) {
       const { entries } = await client.list(prefixRange(keys.registrar), signal)
-      const { services, troubles } = await set.services()
+      const { services, troubles } = await set.services(signal)
       if (troubles[0] !== undefined) throw new HostlerError('POLICY', troubles.join('; '))
       return `${services.map((service) => service.name).join(', ')}; ${entries.length} keys of registrars`
     },
     async run(disturbed, signal) {
-      await Promise.all([registrar.run(disturbed, signal), set.run(disturbed, signal)])
+      await Promise.all([registrar, set, retries].map((one) => one.run(disturbed, signal)))
     },
     withdraw: (signal) => registrar.withdraw(signal),
     async close() {

@@ -330,6 +330,64 @@ describeWith(['etcd'], 'the etcd registry', () => {
       second.say({ web: {}, db: {} })
       await nodesAre({ '/mine/db': '2', '/mine/web': '2' })
     })
+
+    test('a restart with a policy that fails, or a configuration that is broken, takes nothing away', async () => {
+      const [dir, services, state] = [tempDir(), tempDir(), tempDir()]
+      const config = join(services, 'mine.json')
+      const text = (fault: string) =>
+        `export const config = { properties: { say: { type: 'string' } } }
+         export const container = ({ Name }, { say }) => { ${fault}; return { ['/mine' + Name]: say } }`
+      const env = { HOSTLER_SERVICES: services, HOSTLER_STATE_DIR: state, HOSTLER_ETCD_LEASE: '60s' }
+      const begin = (fault: string) => agent({ ...env, HOSTLER_POLICIES: policy(dir, text(fault)) })
+      writeFileSync(config, '{"say":"1"}')
+      const first = await begin('')
+      await nodesAre({ '/mine/web': '1' })
+      await first.hostler.stop('SIGTERM')
+      const second = await begin("if (say === '1') throw new Error('not now')")
+      await says(second, `policy mine (${join(dir, 'mine.js')}, ${config}): container web: not now`)
+      expect(await etcd.all('/mine/')).toEqual({ '/mine/web': '1' })
+      await second.hostler.stop('SIGTERM')
+      writeFileSync(config, '{"say":')
+      const third = await begin('')
+      await says(third, `${config} is not a configuration of it: it is no JSON (line 1, column 8)`)
+      expect(await etcd.all('/mine/')).toEqual({ '/mine/web': '1' })
+      policy(dir, `${text('')} // edited`)
+      third.say({ web: {}, db: {} })
+      await says(third, config)
+      expect(await etcd.all('/mine/')).toEqual({ '/mine/web': '1' })
+      writeFileSync(config, '{"say":"2"}')
+      await nodesAre({ '/mine/db': '2', '/mine/web': '2' })
+    })
+
+    test('one that fails for a moment has its nodes as soon as it works, though nothing else has changed', async () => {
+      const [dir, services] = [tempDir(), tempDir()]
+      const there = join(services, 'there')
+      const text = `import { existsSync } from 'node:fs'
+        export const container = (c) => { if (!existsSync('${there}')) throw new Error('not yet'); return { ['/mine' + c.Name]: 'x' } }`
+      const one = await agent({ HOSTLER_POLICIES: policy(dir, text) })
+      await says(one, 'not yet')
+      writeFileSync(there, '')
+      await nodesAre({ '/mine/web': 'x' })
+    })
+  })
+
+  test('configurations in etcd count in a single pass too', async () => {
+    const [dir, stacks] = [tempDir(), join(tempDir(), 'stacks.yml')]
+    writeFileSync(stacks, 'instances: [{ name: web, address: 10.0.0.1 }]\n')
+    const path = join(dir, 'mine.mjs')
+    writeFileSync(
+      path,
+      `export const config = { etcdPath: '/configs/mine' }; export const container = (c, { at }) => ({ ['/mine/' + at]: 'x' })`,
+    )
+    await etcd.client.put('/configs/mine/one').value('{"at":"one"}')
+    const common = ['-s', `path=${stacks}`, '-b', `endpoints=${etcd.endpoint}`, '-b', `prefix=${at}`]
+    const sync = (policies: string) => runHostler(['sync', 'file', 'etcd', ...common, '-b', `policies=${policies}`], {})
+    expect(await sync(path)).toMatchObject({ code: 0, stdout: 'etcd: 1 announced, 1 written, 0 taken back\n' })
+    expect(await sync(join(dir, '*.js'))).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^etcd: 1 announced, 0 written, 0 taken back\n {2}no file is called/),
+    })
+    expect(await etcd.all('/mine/')).toEqual({ '/mine/one': 'x' })
   })
 
   test('hostler check tells whether it can be reached, and what is wrong with a policy', async () => {

@@ -81,8 +81,9 @@ export function createContributions(): Contributions {
 
 const bySize = (a: Voice, b: Voice): number => compareText(a.value, b.value) || compareText(a.sayer, b.sayer)
 
-const disagreement = (path: string, smaller: Voice, larger: Voice): string =>
-  `${printable(path, 200)}: ${who(smaller)}, ${who(larger)}; the smallest value is in force: make them agree`
-
-const who = ({ container, value }: Voice): string =>
-  `${printable(container, 100)} says ${JSON.stringify(printable(value, 80))}`
+/** By their sizes: a value may be what nobody else shall read. */
+function disagreement(path: string, smaller: Voice, larger: Voice): string {
+  const [one, other] = [smaller, larger].map(({ container }) => printable(container, 100))
+  const sizes = [smaller, larger].map(({ value }) => Buffer.byteLength(value)).join(' and ')
+  return `${printable(path, 200)}: ${one} and ${other} do not agree (${sizes} bytes); the smallest value, of ${one}, is in force: make them agree`
+}

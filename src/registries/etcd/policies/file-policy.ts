@@ -12,7 +12,7 @@ export interface FilePolicyOptions {
   readonly program?: URL
 }
 
-/** Whoever gets stuck more often than this at a time is not asked any more until the containers change. */
+/** When it gets stuck with more than this at a time, whoever is left has to wait: the other policies wait as well. */
 const MAX_STUCK = 3
 const LIMIT_MS = 1000
 /** Each is copied for the thread, and an engine tells some 10 kB of it. */
@@ -56,13 +56,11 @@ export async function createFilePolicy({
         outcomes.set(open[ran.stuckAt] as Instance, { error: ran.why })
       }
     }
-    return instances.map(
-      (instance) => outcomes.get(instance) ?? { error: 'it got stuck with other containers too often' },
-    )
+    return instances.map((instance) => outcomes.get(instance) ?? { unasked: true })
   }
 
   return {
-    name,
+    ...{ name, origin: path },
     ...(first.config && { config: first.config }),
     prefix: () => first.prefix,
     async evaluate(instances, config, signal) {

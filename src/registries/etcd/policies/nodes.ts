@@ -21,18 +21,18 @@ export async function readNodes(given: unknown): Promise<NodeText[]> {
 }
 
 const MAX_NODES = 10_000
-/** etcd takes requests of 1.5 MB by default. */
-const MAX_VALUE = 1 << 20
+/** A transaction may hold a value three times, and etcd takes requests of 1.5 MiB by default. */
+const MAX_VALUE_BYTES = 384 << 10
 
 function textsOf(part: object): NodeText[] {
   return Object.entries(part).flatMap(([path, value]): NodeText[] => {
     if (value === undefined || value === null) return []
-    const text = textOf(path, value)
-    if (text.length > MAX_VALUE)
-      throw new TypeError(`gave ${path} a value of ${text.length} characters; etcd takes 1 MB`)
-    return [[path, text]]
+    return [[path, wellFormed(textOf(path, value))]]
   })
 }
+
+/** Half a character cannot be stored, and what is read again would differ from what was written. */
+const wellFormed = (text: string): string => (/\p{Cs}/u.test(text) ? Buffer.from(text).toString() : text)
 
 function textOf(path: string, value: unknown): string {
   if (typeof value === 'string') return value
@@ -51,16 +51,18 @@ function isIterable(value: unknown): value is Iterable<unknown> | AsyncIterable<
 const kindOf = (value: unknown): string =>
   typeof value === 'object' ? 'an object of another kind' : `a ${typeof value}`
 
-/** Why this cannot be the path of a node; undefined when it can. */
+/** Why this cannot be a node; undefined when it can. */
 export function mistakeIn(
-  path: string,
+  [path, value]: NodeText,
   { prefix, reserved }: { prefix: string | undefined; reserved: string },
 ): string | undefined {
   const shown = JSON.stringify(path.slice(0, 200))
-  if (!/^(?:\/[^/\p{Cc}]+)+$/u.test(path) || path.length > 1000)
+  if (!/^(?:\/[^/\p{Cc}\p{Cs}]+)+$/u.test(path) || path.length > 1000)
     return `${shown} is no path of a node; write /one/two, without a slash at the end`
   if (path.startsWith(reserved)) return `${shown} is among the keys that Hostler keeps for itself`
   if (prefix !== undefined && path !== prefix && !path.startsWith(`${prefix}/`))
     return `${shown} is outside ${prefix}, where this policy's nodes lie`
+  const bytes = Buffer.byteLength(value)
+  if (bytes > MAX_VALUE_BYTES) return `${shown} has a value of ${bytes} bytes; ${MAX_VALUE_BYTES} (384 KiB) is the most`
   return undefined
 }

@@ -6,6 +6,8 @@ import type { Instance } from '../../../model/instance.js'
  */
 export interface Policy {
   readonly name: string
+  /** The file that it is in. */
+  readonly origin?: string
   /** What a service of it may be told, when it takes anything. */
   readonly config?: ConfigSpec
   /** Where all of its nodes lie; undefined: anywhere. */
@@ -23,7 +25,10 @@ export interface ConfigSpec {
 
 export type Config = Readonly<Record<string, unknown>>
 
-/** `warning`: the nodes are there, and of no use. */
-export type Outcome = { readonly nodes: readonly NodeText[]; readonly warning?: string } | { readonly error: string }
+/** `warning`: the nodes are there, and of no use. `unasked`: others took its time, and it may be asked at once. */
+export type Outcome =
+  | { readonly nodes: readonly NodeText[]; readonly warning?: string }
+  | { readonly error: string }
+  | { readonly unasked: true }
 
 export type NodeText = readonly [path: string, value: string]
