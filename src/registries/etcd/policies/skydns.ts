@@ -19,20 +19,21 @@ export const skydns = (settings: { readonly domain: string; readonly network: st
   nodes: (instance, config) => nodesOf(instance, config),
 })
 
-/** `skydns.local` → `/skydns/local/skydns`. */
-const prefixOf = (domain: string): string => ['/skydns', ...domain.split('.').filter(Boolean).reverse()].join('/')
+/** `skydns.local` → `/skydns/local/skydns`; CoreDNS asks for whatever it is asked in lower case. */
+const prefixOf = (domain: string): string =>
+  ['/skydns', ...domain.toLowerCase().split('.').filter(Boolean).reverse()].join('/')
 
 function nodesOf(instance: Instance, { domain, network }: Config): NodeText[] {
   const container = inspectOf(instance)
   const address = addressOf(container, String(network))
   const hostname = string(fields(container['Config'])['Hostname'])
   if (!isAnswering(instance) || address === '' || !isHostname(hostname)) return []
-  return [[`${prefixOf(String(domain))}/${hostname}`, JSON.stringify({ host: address })]]
+  return [[`${prefixOf(String(domain))}/${hostname.toLowerCase()}`, JSON.stringify({ host: address })]]
 }
 
 const isAnswering = ({ state }: Instance): boolean => state === 'running' || state === 'stopping'
 
-/** A name for the DNS is written in lower case; anything else could be no name, or another path. */
+/** Anything else could be no name for the DNS, or another path. */
 const isHostname = (name: string): boolean => /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(name)
 
 function addressOf(container: Fields, wanted: string): string {

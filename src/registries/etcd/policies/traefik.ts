@@ -22,7 +22,8 @@ export interface TraefikPolicySettings {
 
 /**
  * `traefik`: routers, services and servers where Traefik's etcd provider reads them. Every container of a stack writes the
- * same router and service, and a server of its own; the last one to go takes them along.
+ * same router and service, and a server of its own; the last one to go takes them along. Whether another stack, perhaps on
+ * another host, asks for the same hostname is not known here.
  */
 export const traefik = (settings: TraefikPolicySettings): ContainerNodes => ({
   name: 'traefik',
@@ -40,7 +41,7 @@ function routeNodes(instance: Instance, wishes: Wishes, wish: RouteWish, setting
   const reached = reach(wishes, wish, settings.rules)
   if (!('upstream' in reached)) return []
   const { address, port } = reached.upstream
-  const name = nameOf([wishes.stack, wishes.service, ...(wish.name === '' ? [] : [wish.name])].join('-'))
+  const name = nameOf(instance, [wishes.stack, wishes.service, ...(wish.name === '' ? [] : [wish.name])])
   const routes = wish.hosts.map((host) => routeOf(host, wish, name, wishes.stack))
   const host = address.includes(':') ? `[${address}]` : address
   const service = `${HTTP}/services/${name}/loadbalancer`
@@ -93,5 +94,21 @@ const padded = (index: number): string => String(index).padStart(2, '0')
 const indexOf = ({ source, id }: Instance): string =>
   String(createHash('sha256').update(`${source} ${id}`).digest().readUIntBE(0, 6) % 1e12).padStart(12, '0')
 
-/** Fit for a key and for a Traefik name, which must not hold an `@`. */
-const nameOf = (text: string): string => text.replace(/[^A-Za-z0-9_-]+/g, '-')
+/**
+ * Another name for every other stack, service and route, fit for a key and for Traefik, which takes no `@` and may not tell
+ * upper from lower case. Names are joined by `-`, so one within a name is doubled; three of them stand before the digits of a
+ * hash where that is not enough: for other characters, and for stacks of an environment, where names are unique only within it.
+ */
+function nameOf({ environment }: Instance, names: readonly string[]): string {
+  if (environment === undefined && names.every((name) => PLAIN.test(name)))
+    return names.map((name) => name.replaceAll('-', '--')).join('-')
+  const identity = JSON.stringify([environment ?? null, ...names])
+  const readable = names
+    .join('-')
+    .toLowerCase()
+    .replace(/[^a-z0-9_]+/g, '-')
+    .slice(0, 60)
+  return `${readable}---${createHash('sha256').update(identity).digest('hex').slice(0, 16)}`
+}
+
+const PLAIN = /^(?=.{1,60}$)[a-z0-9_]+(?:-[a-z0-9_]+)*$/
