@@ -33,8 +33,8 @@ export function createRancherRuntime(settings: RancherRuntimeSettings, context: 
   const clock = context.clock ?? systemClock
   const timeouts = { ...DEFAULT_TIMEOUTS, ...context.timeouts }
   const log = context.log.child({ runtime: RANCHER_RUNTIME })
-  const census = createCensus(rancher.project, clock)
-  const desk = createDesk(rancher, census)
+  const census = createCensus({ wanted: rancher.project, clock })
+  const desk = createDesk(rancher, census.withProjects)
   const look = createLook(desk, census, rancher.stack)
   const acts = createActs({ desk, timeouts, clock, log })
   const inTurns = createKeyedTurns()
@@ -43,7 +43,11 @@ export function createRancherRuntime(settings: RancherRuntimeSettings, context: 
     source: RANCHER_RUNTIME,
     cannotPause: true,
     create: (spec, signal) =>
-      createService({ desk, census, labels: settings, stack: rancher.stack, log }, spec, signal),
+      createService(
+        { desk, withProjects: census.withProjects, labels: settings, stack: rancher.stack, log },
+        spec,
+        signal,
+      ),
     pull: (_image, _progress, signal) =>
       impossible('images cannot be pulled through Rancher; its hosts do that when a service is started', signal),
     start: (id, signal) => inTurn(id, signal, () => acts.start(id, signal)),

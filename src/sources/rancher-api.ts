@@ -28,7 +28,11 @@ export function createRancherApiSource(settings: RancherApiSettings, { log }: So
     )
   }
   const clock = settings.clock ?? systemClock
-  const census = createCensus(settings.project, clock)
+  const census = createCensus({
+    ...{ wanted: settings.project, clock },
+    skipped: ({ name, id, state }) =>
+      log.warn({ project: name, id, state }, 'a project of Rancher is not active; nothing of it counts until it is'),
+  })
   const keep = createKeeper()
 
   async function readWith(client: RancherClient, signal: AbortSignal): Promise<Read> {

@@ -247,6 +247,17 @@ describe('which service is meant', () => {
     expect((await runtime.inspect(young.id, forever))?.id).toBe(young.id)
   })
 
+  test('a project that has been deactivated is in nobody’s way', async () => {
+    const { api, runtime, specOf } = await open()
+    const gone = api.add({ name: 'gone', project: 'Other' })
+    const { id } = api.add({ name: 'web' })
+    expect((await runtime.inspect(gone.id, forever))?.name).toBe('gone')
+    api.world.project('Other').state = 'inactive'
+    expect((await runtime.inspect(id, forever))?.name).toBe('web')
+    expect(await runtime.inspect(gone.id, forever)).toBeUndefined()
+    await runtime.create(specOf({ name: 'new' }), forever)
+  })
+
   test('it is found in whichever project it is', async () => {
     const { api, runtime } = await open()
     const { id } = api.add({ name: 'web', project: 'Other', state: 'inactive' })

@@ -14,15 +14,28 @@ const PORT = { 'hostler.port': '80' }
 const isRelevant = (labels: Readonly<Record<string, string>>) =>
   Object.keys(labels).some((one) => one.startsWith('hostler.'))
 
-const sourceOf = (api: RancherApi, settings: Partial<RancherApiSettings> = {}, version?: ApiVersion) =>
+const sourceOf = (
+  api: RancherApi,
+  settings: Partial<RancherApiSettings> = {},
+  version?: ApiVersion,
+  log = silentLogger(),
+) =>
   createRancherApiSource(
     {
       ...{ url: api.url(version), accessKey: api.accessKey, secretKey: api.secretKey, project: '' },
       ...{ pollInterval: 60, isRelevant, timeoutMs: 5000 },
       ...settings,
     },
-    { log: silentLogger() },
+    { log },
   )
+
+/** A logger, and what it was warned of. */
+function recorder() {
+  const warnings: unknown[] = []
+  const log = silentLogger()
+  log.warn = (fields: unknown) => void warnings.push(fields)
+  return { log, warnings }
+}
 
 const signal = new AbortController().signal
 
@@ -251,6 +264,87 @@ describe('which projects count', () => {
     )
     const missing = listOf(api, { url: `${api.url()}/projects/1a9` }).catch(messageOf)
     expect(await missing).toMatch(/projects\/1a9 is not there/)
+  })
+})
+
+describe('a project that is not active', () => {
+  const two = async () => {
+    const api = await start({ name: 'a' }, { name: 'b', project: 'Other' })
+    return { api, other: api.world.project('Other') }
+  }
+  const namesOf = (instances: readonly Instance[]) => instances.map(({ name }) => name).join(' ')
+
+  test.each(['inactive', 'deactivating', 'removed', 'whatever'])('%s, is left out, with one warning', async (state) => {
+    const { api, other } = await two()
+    other.state = state
+    const { log, warnings } = recorder()
+    const source = sourceOf(api, {}, 'v2-beta', log)
+    for (let round = 0; round < 2; round++) expect(namesOf(await source.list(signal))).toBe('a')
+    expect(warnings).toEqual([expect.objectContaining({ project: 'Other', id: other.id, state })])
+    expect(api.requests.filter((request) => request.includes(other.id))).toEqual([])
+  })
+
+  test('since a moment ago, or gone, is left out at once', async () => {
+    const { api, other } = await two()
+    const source = sourceOf(api)
+    expect(namesOf(await source.list(signal))).toBe('a b')
+    other.state = 'inactive'
+    expect(namesOf(await source.list(signal))).toBe('a')
+    other.state = 'active'
+    expect(namesOf(await sourceOf(api).list(signal))).toBe('a b')
+    api.world.projects.delete(other.id)
+    expect(namesOf(await source.list(signal))).toBe('a')
+  })
+
+  test('because it is being changed, is an outage: nothing of it is taken away', async () => {
+    const { api, other } = await two()
+    const source = sourceOf(api)
+    await source.list(signal)
+    other.state = 'updating-active'
+    expect(await source.list(signal).catch(messageOf)).toMatch(
+      /^nothing is told of project Other \(1a\d+\) while it is updating-active: GET .* answered 403/,
+    )
+    other.state = 'active'
+    expect(namesOf(await source.list(signal))).toBe('a b')
+  })
+
+  test('and the only one that counts: that is told instead of nothing', async () => {
+    const { api, other } = await two()
+    other.state = 'inactive'
+    expect(await listOf(api, { project: 'Other' }).catch(messageOf)).toMatch(
+      /^project Other \(1a\d+\) is inactive at http:\S+; activate it there, or set RANCHER_PROJECT/,
+    )
+  })
+})
+
+describe('when others come and go while pages are turned', () => {
+  test('what was passed over is asked for by itself, and its stack too', async () => {
+    const api = await start(...['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, stack: `stack-${name}` })))
+    const source = sourceOf(api)
+    const told = async () => (await source.list(signal)).map(({ name, stack }) => `${name} ${stack}`)
+    await told()
+    const [a, , c] = [...api.world.services.values()]
+    const passed = `services/${c?.id}`
+    api.before(/services\?.*marker=m2/, () => void api.world.services.delete(a?.id ?? ''))
+    // It was there when it was read.
+    expect(await told()).toEqual(['a stack-a', 'b stack-b', 'c stack-c', 'd stack-d', 'e stack-e'])
+    expect(api.requests.filter((request) => request.includes(passed))).toHaveLength(1)
+
+    api.add({ name: 'f', stack: 'stack-f', labels: PORT })
+    api.before(/stacks\?.*marker=m2/, () => void api.world.stacks.delete(a?.stackId ?? ''))
+    expect(await told()).toEqual(['b', 'c', 'd', 'e', 'f'].map((name) => `${name} stack-${name}`))
+  })
+
+  test('what is gone is asked for once', async () => {
+    const api = await start(...['a', 'b', 'c'].map((name) => ({ name })))
+    const source = sourceOf(api)
+    await source.list(signal)
+    const [a] = [...api.world.services.values()]
+    Object.assign(a ?? {}, { state: 'removed' })
+    for (let round = 0; round < 3; round++) expect(await source.list(signal)).toHaveLength(2)
+    api.pageLimit = 1
+    for (let round = 0; round < 3; round++) expect(await source.list(signal)).toHaveLength(2)
+    expect(api.requests.filter((request) => request.includes(`services/${a?.id}`)).length).toBeLessThan(2)
   })
 })
 

@@ -9,9 +9,20 @@ export { type Endpoint, type LaunchConfig, RANCHER_IMAGE, type Service } from '.
 /**
  * - `down`: every connection is dropped; `slow`: the answer never comes; `cut`: the connection breaks within the body.
  * - `garbage`: a page of HTML with status 200; `500`, `503`: such an error; `endless`: a body without end.
- * - `loop`: the next page of a list is the first again; `foreign`: it is said to be on another host.
+ * - `loop`: the next page of a list is the first again; `foreign`: it is said to be on another host, below
+ *   another path; `unmarked`: it is called something that is no page.
  */
-export type RancherFault = 'down' | 'slow' | 'cut' | 'garbage' | '500' | '503' | 'endless' | 'loop' | 'foreign'
+export type RancherFault =
+  | 'down'
+  | 'slow'
+  | 'cut'
+  | 'garbage'
+  | '500'
+  | '503'
+  | 'endless'
+  | 'loop'
+  | 'foreign'
+  | 'unmarked'
 
 export interface ServiceFacts extends Partial<Omit<Service, 'id' | 'projectId' | 'stackId'>> {
   readonly name: string
@@ -122,15 +133,16 @@ function misled(reply: Reply, fault: RancherFault, url: URL): Reply {
   const { pagination, ...body } = reply.body as { pagination?: { next: string | null } }
   const next = new URL(fault === 'loop' ? url : (pagination?.next ?? url))
   if (fault === 'loop') next.searchParams.set('marker', 'm0')
-  else next.host = '192.0.2.1:8080'
+  else Object.assign(next, { host: '192.0.2.1:8080', pathname: `/rancher${next.pathname}` })
   const isLast = fault === 'foreign' && !pagination?.next
-  return { ...reply, body: { ...body, pagination: { next: isLast ? null : next.href, limit: 2, partial: !isLast } } }
+  const href = fault === 'unmarked' ? 'nowhere' : next.href
+  return { ...reply, body: { ...body, pagination: { next: isLast ? null : href, limit: 2, partial: !isLast } } }
 }
 
 /** @returns whether that was the answer */
 function sendFault(kind: RancherFault, response: ServerResponse): boolean {
   const half = '{"type":"collection","data":[{"id":"1s1","na'
-  if (kind === 'loop' || kind === 'foreign') return false
+  if (['loop', 'foreign', 'unmarked'].includes(kind)) return false
   if (kind === 'down') response.destroy()
   if (kind === 'garbage') response.end('<html><body>It works!</body></html>')
   if (kind === '500') send(response, refuse(500, 'ServerError'))

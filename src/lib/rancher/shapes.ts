@@ -78,7 +78,7 @@ const serviceSchema = z
 
 export type RancherService = z.output<typeof serviceSchema>
 
-const namedSchema = z.object({ id, name: z.string().min(1) })
+const namedSchema = z.object({ id, name: z.string().min(1), state: textOrNone })
 
 /** A project or a stack. */
 export type RancherNamed = z.output<typeof namedSchema>

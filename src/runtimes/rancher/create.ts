@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import { printable } from '../../lib/printable.js'
-import type { Census, RancherProject } from '../../lib/rancher/census.js'
 import { stackWord } from '../../lib/rancher/census.js'
 import type { RancherAnswer, RancherClient } from '../../lib/rancher/client.js'
+import type { RancherProject, WithProjects } from '../../lib/rancher/projects.js'
 import { readNamed, readService } from '../../lib/rancher/shapes.js'
 import { orAborted } from '../../lib/signals.js'
 import { RuntimeError, type WorkloadLimits, type WorkloadSpec } from '../runtime.js'
@@ -11,7 +11,7 @@ import { DEFAULT_NETWORK, isServiceName } from './look.js'
 
 export interface CreateDeps {
   readonly desk: Desk
-  readonly census: Census
+  readonly withProjects: WithProjects
   readonly labels: CreateLabels
   /** The stack of what names none. */
   readonly stack: string
@@ -38,10 +38,12 @@ export async function createService(
   validate(spec)
   const what = `creating service ${JSON.stringify(spec.name)}`
   const made = deps.desk.work(what, signal, async (client) => {
-    const project = await theProject(deps, client, signal)
-    const stackId = await stackOf(deps, client, project, spec, signal)
+    const place = await deps.withProjects(client, signal, async (projects) => {
+      const project = theProject(projects)
+      return { project, stackId: await stackOf(deps, client, project, spec, signal) }
+    })
     signal.throwIfAborted()
-    return post(deps, { client, project, stackId, spec, what, signal })
+    return post(deps, { client, ...place, spec, what, signal })
   })
   return orAborted(made, signal)
 }
@@ -71,8 +73,7 @@ function validate({ name, image, env, networks }: WorkloadSpec): void {
     throw new RuntimeError('refused', `a service of Rancher joins one network; name one of ${networks.join(', ')}`)
 }
 
-async function theProject({ census }: CreateDeps, client: RancherClient, signal: AbortSignal): Promise<RancherProject> {
-  const projects = await census.projects(client, signal)
+function theProject(projects: readonly RancherProject[]): RancherProject {
   if (projects[0] && projects.length === 1) return projects[0]
   const names = printable(projects.map(({ name }) => name).join(', '), 200)
   throw new RuntimeError(
@@ -94,7 +95,7 @@ async function stackOf(
     throw new RuntimeError('refused', `${JSON.stringify(name.slice(0, 80))} is no name for a stack`)
   const url = `${project.url}/${stackWord(client)}`
   const find = async () => {
-    const named = (await client.list(`${url}?name=${name}`, signal)).map((answer) => readNamed(answer, 'stack'))
+    const named = (await client.list(`${url}?name=${name}`, signal)).entries.map((answer) => readNamed(answer, 'stack'))
     return named.find((one) => one.name.toLowerCase() === name.toLowerCase())?.id
   }
   const found = await find()
