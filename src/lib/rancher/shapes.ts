@@ -43,6 +43,12 @@ const launchConfig = z
   })
   .nullish()
 
+/** Of sidekicks: containers that go where those of the service go. */
+const secondaryLaunchConfigs = z
+  .array(z.object({ ports: texts }))
+  .nullish()
+  .transform((list) => list ?? [])
+
 const publicEndpoints = z
   .array(z.object({ ipAddress: textOrNone, port: z.number().int().nullish(), instanceId: textOrNone }))
   .nullish()
@@ -60,9 +66,14 @@ const serviceSchema = z
     healthState: textOrNone,
     transitioning: textOrNone,
     transitioningMessage: textOrNone,
+    scale: z
+      .number()
+      .nullish()
+      .transform((scale) => scale ?? 1),
     createdTS: z.number().nullish(),
     created: textOrNone,
     launchConfig,
+    secondaryLaunchConfigs,
     publicEndpoints,
     actions: z
       .record(z.string(), z.unknown())
