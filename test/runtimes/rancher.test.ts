@@ -150,6 +150,41 @@ describe('actions that a state does not allow', () => {
     expect([service(id).state, api.world.starts(id)]).toEqual(['active', 2])
   })
 
+  test('a start goes along with a start of somebody else, and waits for the end of a stop, however long they take', async () => {
+    const { api, runtime, make, service } = await open({ timeouts: { actionMs: 50 } })
+    const id = await make({ env: { STOP_MS: '300' } })
+    await until('it is made', () => service(id).state === 'inactive')
+    api.world.transitMs = 300
+    api.world.act(service(id), 'activate')
+    await runtime.start(id, forever)
+    expect([service(id).state, api.world.starts(id)]).toEqual(['active', 1])
+    api.world.act(service(id), 'deactivate')
+    await runtime.start(id, forever)
+    expect([service(id).state, api.world.starts(id)]).toEqual(['active', 2])
+  })
+
+  test('when it is taken away between look and act, there is another look', async () => {
+    const { api, runtime, make, service } = await open()
+    const id = await make()
+    await until('it is made', () => service(id).state === 'inactive')
+    api.before(/action=activate/, () => api.world.act(service(id), 'activate'))
+    await runtime.start(id, forever)
+    expect(api.world.starts(id)).toBe(1)
+
+    api.fault('409', /action=deactivate/)
+    const stopped = runtime.stop(id, forever)
+    await until('it is refused again', () => api.requests.filter((one) => one.includes('=deactivate')).length > 1)
+    api.fault(undefined)
+    await stopped
+    expect(service(id).state).toBe('inactive')
+
+    api.before(/action=activate/, () => void api.world.services.delete(id))
+    expect(await failureOf(runtime.start(id, forever))).toEqual([
+      'no-such-workload',
+      expect.stringMatching(/there is no service/),
+    ])
+  })
+
   test('that will not come are said to be missing, with what to do', async () => {
     const { api, runtime } = await open({ timeouts: { actionMs: 100 } })
     const upgraded = api.add({ name: 'a', state: 'upgraded' })

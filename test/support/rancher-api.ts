@@ -8,7 +8,7 @@ export { type Endpoint, type LaunchConfig, RANCHER_IMAGE, type Service } from '.
 
 /**
  * - `down`: every connection is dropped; `slow`: the answer never comes; `cut`: the connection breaks within the body.
- * - `garbage`: a page of HTML with status 200; `500`, `503`: such an error; `endless`: a body without end.
+ * - `garbage`: a page of HTML with status 200; `409`, `500`, `503`: such an error; `endless`: a body without end.
  * - `loop`: the next page of a list is the first again; `foreign`: it is said to be on another host, below
  *   another path; `unmarked`: it is called something that is no page.
  */
@@ -17,6 +17,7 @@ export type RancherFault =
   | 'slow'
   | 'cut'
   | 'garbage'
+  | '409'
   | '500'
   | '503'
   | 'endless'
@@ -145,6 +146,7 @@ function sendFault(kind: RancherFault, response: ServerResponse): boolean {
   if (['loop', 'foreign', 'unmarked'].includes(kind)) return false
   if (kind === 'down') response.destroy()
   if (kind === 'garbage') response.end('<html><body>It works!</body></html>')
+  if (kind === '409') send(response, refuse(409, 'Conflict'))
   if (kind === '500') send(response, refuse(500, 'ServerError'))
   if (kind === '503') response.writeHead(503, { 'content-type': 'text/html' }).end('<h1>no server\r\nis there</h1>')
   if (kind === 'cut') response.writeHead(200, { 'content-length': '1000' }).write(half, () => void response.destroy())

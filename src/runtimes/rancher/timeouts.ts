@@ -5,7 +5,7 @@ export const DEFAULT_TIMEOUTS = {
   /** Beside the time that the containers themselves may take. */
   stopMs: 60_000,
   removeMs: 120_000,
-  /** Until an action that the state should allow is offered. */
+  /** Until an action that the state should allow is offered, while nothing is under way. */
   actionMs: 30_000,
   /** How long Rancher may fail to answer while something is under way. */
   silenceMs: 15_000,
