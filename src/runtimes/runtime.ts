@@ -33,6 +33,11 @@ export interface Runtime {
   remove(id: string, options: { readonly volumes: boolean }, signal: AbortSignal): Promise<void>
   /** One workload by its full id or name; undefined when there is none. */
   inspect(idOrName: string, signal: AbortSignal): Promise<Workload | undefined>
+  /**
+   * Where names are unique only among some workloads: the one that is called as this one would be, where it would be
+   * created. Elsewhere `inspect` tells.
+   */
+  namesake?(spec: Pick<WorkloadSpec, 'name' | 'labels'>, signal: AbortSignal): Promise<Workload | undefined>
   /** Every workload with all of these labels, running or not, sorted by name. Meant for a few: each is inspected. */
   list(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Workload[]>
   /** Bytes received and sent by its network interfaces since it started; undefined where that cannot be told. */

@@ -157,6 +157,9 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
         ...(body && { body: JSON.stringify(body) }),
       })
     const request = { name: 'app-r1', network: 'managed', image: RANCHER_IMAGE, labels: { 'hostler.port': '80' } }
+    const greedy = { ...request, labels: { 'io.rancher.container.create_agent': 'true' } }
+    const refused = await send('POST', '/deploy', greedy)
+    expect([refused.status, await refused.text()]).toEqual([422, expect.stringContaining('create_agent')])
     const deployed = await send('POST', '/deploy', {
       ...request,
       labels: { ...request.labels, 'hostler.stack': 'deployed' },
@@ -164,7 +167,20 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     const { id } = (await deployed.json()) as { id: string }
     expect([deployed.status, api.world.services.get(id)?.state]).toEqual([200, 'active'])
     await until('it answers', async () => (await rig.ask('deployed.ci.test')).body.includes('hello from app-r1'))
+
+    // Names are unique in a stack, and others may have them elsewhere.
+    api.add({ name: 'app-r1', stack: 'foreign', createdTS: 1 })
+    const labels = { 'hostler.port': '80', 'hostler.stack': 'twice' }
+    const [twice, again] = [0, 0].map(() => send('POST', '/deploy', { ...request, labels }))
+    const second = (await (await twice)?.json()) as { id: string }
+    expect([(await again)?.status, second.id === id]).toEqual([200, false])
+    const ambiguous = await send('DELETE', '/deploy/app-r1')
+    expect([ambiguous.status, await ambiguous.text()]).toEqual([409, expect.stringContaining(`${id}, ${second.id}`)])
+    expect((await send('DELETE', `/deploy/${second.id}`)).status).toBe(200)
     expect((await send('DELETE', '/deploy/app-r1')).status).toBe(200)
+    api.world.services.forEach(({ stackId, id: one }) => {
+      if (api.world.stacks.get(stackId)?.name === 'foreign') api.world.services.delete(one)
+    })
     expect(
       [...api.world.services.values()].filter(({ name, state }) => name === 'app-r1' && state !== 'removed'),
     ).toEqual([])

@@ -60,6 +60,8 @@ async function failureOf(work: Promise<unknown>) {
 describe('what is created in Rancher', () => {
   test('has its limits, publishes the ports that its labels route to, and is in the stack that they name', async () => {
     const { api, make, service } = await open()
+    // Before Rancher gives it its public ports.
+    api.world.transitMs = 60_000
     const labels = {
       'hostler.port': '8080',
       'hostler.routes.api.port': '9000',
@@ -117,6 +119,33 @@ describe('what is created in Rancher', () => {
     expect(api.world.services.size).toBe(0)
     await rancherRuntime(api, { rancher: { project: 'Other' } }).create(specOf(), forever)
     expect(api.world.services.size).toBe(1)
+  })
+})
+
+describe('labels of Rancher’s own', () => {
+  test.each([
+    'io.rancher.container.create_agent',
+    'io.rancher.container.agent.role',
+    'io.rancher.sidekicks',
+    'io.rancher.scheduler.affinity:host_label',
+    'IO.Rancher.Container.Create_Agent',
+    'io.rancher.container.pull_image.x',
+  ])('%s is not deployed: some of them give whoever sets them the whole environment', async (label) => {
+    const { api, runtime, specOf } = await open()
+    const labels = { 'hostler.port': '80', [label]: 'true' }
+    expect(await failureOf(runtime.create(specOf({ labels }), forever))).toEqual([
+      'refused',
+      expect.stringMatching(
+        /^the label "io\.rancher\.\S+" is refused: of Rancher's own labels only .* may be deployed$/i,
+      ),
+    ])
+    expect(api.requests).toEqual([])
+  })
+
+  test('that tell how the container itself is run are', async () => {
+    const { make, service } = await open()
+    const labels = { 'io.rancher.container.pull_image': 'always', 'io.rancher.container.start_once': 'true' }
+    expect(service(await make({ labels })).launchConfig?.labels).toEqual(labels)
   })
 })
 
@@ -280,6 +309,19 @@ describe('which service is meant', () => {
     const own = await make()
     expect((await runtime.inspect('web', forever))?.id).toBe(own)
     expect((await runtime.inspect(young.id, forever))?.id).toBe(young.id)
+  })
+
+  test('the namesake of what is to be created is looked for in its stack alone', async () => {
+    const { api, runtime, make, specOf } = await open()
+    api.add({ name: 'web', stack: 'a' })
+    const inStack = (name: string, stack: string) =>
+      runtime.namesake?.(specOf({ name, labels: { 'hostler.stack': stack } }), forever)
+    expect(await inStack('web', 'hostler')).toBeUndefined()
+    const own = await make()
+    expect((await inStack('Web', 'Hostler'))?.id).toBe(own)
+    expect((await inStack('web', 'a'))?.id).not.toBe(own)
+    expect(await inStack('web', 'b')).toBeUndefined()
+    expect(await inStack('not a name', 'a')).toBeUndefined()
   })
 
   test('a project that has been deactivated is in nobody’s way', async () => {

@@ -59,7 +59,7 @@ export const isServiceName = (name: string): boolean =>
   /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(name) && !name.includes('--')
 
 /** Rancher tells neither when a service was started nor how its containers ended. */
-function toWorkload(service: RancherService): Workload {
+export function toWorkload(service: RancherService): Workload {
   const { id, name, launchConfig, createdAt } = service
   return {
     ...{ id, name, createdAt, state: stateOf(service), health: healthOf(service) },

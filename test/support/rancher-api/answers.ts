@@ -67,10 +67,11 @@ function inProject(scope: ProjectScope, [kind, id, inner]: readonly string[]): R
   return { status: 200, body: toStack(scope, stack) }
 }
 
+/** In any case: so does Rancher's database compare. */
 const byName =
   ({ url }: Scope) =>
   ({ name }: { readonly name: string }): boolean =>
-    url.searchParams.get('name') === null || url.searchParams.get('name') === name
+    (url.searchParams.get('name') ?? name).toLowerCase() === name.toLowerCase()
 
 function services(scope: ProjectScope, isMeant: (service: Service) => boolean): Reply {
   if (scope.method === 'POST') return createService(scope)
