@@ -8,7 +8,6 @@ import { createService, namesakeOf } from './rancher/create.js'
 import { createDesk, serviceIdOf } from './rancher/desk.js'
 import { createLook, toWorkload } from './rancher/look.js'
 import { DEFAULT_TIMEOUTS, type Timeouts } from './rancher/timeouts.js'
-import { watchServices } from './rancher/watch.js'
 import { type Runtime, type RuntimeContext, RuntimeError } from './runtime.js'
 
 export interface RancherRuntimeSettings extends Pick<Settings, 'labelPrefix' | 'portLabel'> {
@@ -62,7 +61,6 @@ export function createRancherRuntime(settings: RancherRuntimeSettings, context: 
       signal.throwIfAborted()
       return undefined
     },
-    watch: (happened, signal) => watchServices({ desk, look, timeouts, clock, log }, happened, signal),
   }
 }
 

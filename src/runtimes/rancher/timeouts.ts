@@ -11,8 +11,6 @@ export const DEFAULT_TIMEOUTS = {
   silenceMs: 15_000,
   /** Between two looks at what is under way. */
   lookMs: 250,
-  /** Between two looks at everything, for `watch`. */
-  watchMs: 2000,
 } as const
 
 export type Timeouts = Readonly<Record<keyof typeof DEFAULT_TIMEOUTS, number>>
