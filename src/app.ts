@@ -43,18 +43,19 @@ export interface AppContext {
 }
 
 /** The composition root. */
-export function createApp(settings: Settings, context: AppContext): App {
+export async function createApp(settings: Settings, context: AppContext): Promise<App> {
   const { log, clock } = context
   const startedAt = clock.now()
   const metrics = createMetrics()
-  const sources = createSources(settings, { log })
-  const proxies = createProxies(settings, { ...context, ...metadataFor(settings) })
+  const sources = await createSources(settings, { log })
+  const proxies = await createProxies(settings, { ...context, ...metadataFor(settings) })
   const publishers = proxies.map(({ root }) => createPublisher({ root: resolve(root), log }))
   const lanes = proxies.map((proxy, index) =>
     createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: recorder(metrics) }),
   )
   const drives = context.duty === 'drive' && !onlyAnnounces(settings)
-  const runtimes = drives ? createRuntimes(settings, { log }).map((runtime) => nudging(runtime, sources)) : []
+  const made = drives ? await createRuntimes(settings, { log }) : []
+  const runtimes = made.map((runtime) => nudging(runtime, sources))
   const wakes = runtimes.map(({ source }) => source)
   const rules = labelRulesOf(settings, { wakes, holds: drives })
   const read = createWishReader(rules)
@@ -74,7 +75,7 @@ export function createApp(settings: Settings, context: AppContext): App {
       })
     : undefined
   const reconciler = sleep?.reconciler ?? reconcile()
-  const announcing = createAnnouncing({ settings, rules, reconciler, clock, log })
+  const announcing = await createAnnouncing({ settings, rules, reconciler, clock, log })
   const stopping = new AbortController()
   const undo: (() => Promise<void>)[] = []
   let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} }

@@ -138,7 +138,7 @@ program
       return
     }
     const { createApp } = await import('./app.js')
-    await until(createApp(settings, { ...inputs, duty: 'publish' }))
+    await until(await createApp(settings, { ...inputs, duty: 'publish' }))
   })
 program
   .command('plan')
@@ -211,7 +211,7 @@ async function serve(duty: 'drive' | 'publish', isPredecessor = false): Promise<
   const { settings } = await load({ isPredecessor })
   const [{ createApp }, { preflight }] = await Promise.all([import('./app.js'), import('./config/preflight.js')])
   preflight(settings, { plans: true, supervises: duty === 'drive' && settings.proxy.includes('haproxy') })
-  await until(createApp(settings, { ...(await context(settings)), duty }))
+  await until(await createApp(settings, { ...(await context(settings)), duty }))
 }
 
 /** Starts a service and stops it in order when told to, or when it breaks down. */

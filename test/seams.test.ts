@@ -51,24 +51,24 @@ describe('a runtime acts on the instances of one source', () => {
     ['docker', 'unix:///var/run/docker.sock'],
     ['docker', 'unix:///a/docker.sock,tcp://10.0.0.7:2375,tcp://10.0.0.7:2376'],
     ['file,docker', '/run/podman/podman.sock'],
-  ])('%s at %s: each runtime is called like the source of the same endpoint', (sources, hosts) => {
+  ])('%s at %s: each runtime is called like the source of the same endpoint', async (sources, hosts) => {
     const settings = settingsFor(sources, hosts)
-    const names = createSources(settings, context).map(({ name }) => name)
-    const runtimes = createRuntimes(settings, context).map(({ source }) => source)
+    const names = (await createSources(settings, context)).map(({ name }) => name)
+    const runtimes = (await createRuntimes(settings, context)).map(({ source }) => source)
     expect(runtimes).toEqual(names.filter((name) => name.startsWith('docker')))
     expect(runtimeNames(settings)).toEqual(runtimes)
   })
 
-  test('services that are read from Rancher, beside containers of Docker', () => {
+  test('services that are read from Rancher, beside containers of Docker', async () => {
     const { settings } = loadConfig({
       env: { HOSTLER_SOURCES: 'docker,rancher-api', DOCKER_HOST: '/x.sock', RANCHER_URL: 'http://rancher:8080' },
     })
-    const names = createSources(settings, context).map(({ name }) => name)
-    expect(createRuntimes(settings, context).map(({ source }) => source)).toEqual(names)
+    const names = (await createSources(settings, context)).map(({ name }) => name)
+    expect((await createRuntimes(settings, context)).map(({ source }) => source)).toEqual(names)
     expect(runtimeNames(settings)).toEqual(names)
   })
 
-  test('what only tells of instances has none', () => {
-    expect(createRuntimes(settingsFor('file,rancher-metadata', '/x.sock'), context)).toEqual([])
+  test('what only tells of instances has none', async () => {
+    expect(await createRuntimes(settingsFor('file,rancher-metadata', '/x.sock'), context)).toEqual([])
   })
 })

@@ -72,7 +72,7 @@ async function createParts(env, out, cleanup) {
   const read = createWishReader(rules)
   const instances = Array.from({ length: COUNT }, (_, index) => instance(index))
   const plan = createPlanner(rules, read)(instances)
-  const [proxy] = createProxies(settings, { log, clock, duty: 'drive' })
+  const [proxy] = await createProxies(settings, { log, clock, duty: 'drive' })
   const publisher = createPublisher({ root: out, log })
   cleanup.add(async () => {
     await proxy.stop()

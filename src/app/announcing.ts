@@ -27,11 +27,13 @@ export interface AnnouncingInputs {
 }
 
 /** @throws HostlerError `CONFIG` for settings that no registry can be made of */
-export function createAnnouncing({ settings, rules, reconciler, clock, log }: AnnouncingInputs): Announcing {
+export async function createAnnouncing(inputs: AnnouncingInputs): Promise<Announcing> {
+  const { settings, rules, reconciler, clock, log } = inputs
   const stopping = new AbortController()
   // Each call that is under way listens, and there are more of them at once than Node.js takes for no leak.
   setMaxListeners(0, stopping.signal)
-  const registrations = createRegistries(settings, { rules, clock, log }).map((registry) =>
+  const registries = await createRegistries(settings, { rules, clock, log })
+  const registrations = registries.map((registry) =>
     createRegistration({
       ...{ registry, clock, log, pollIntervalMs: settings.pollInterval },
       facts: reads(settings, registry.name) ? () => factsFor(registry.name, reconciler) : reconciler.facts,

@@ -44,7 +44,7 @@ export async function check(
     }),
   )
   const instances: Instance[] = []
-  for (const source of createSources(settings, { log })) {
+  for (const source of await createSources(settings, { log })) {
     const verdict = await judge(`source ${source.name}`, async () => {
       const found = await source.list(signal)
       instances.push(...found)
@@ -57,7 +57,7 @@ export async function check(
   const plan = createPlanner(rules)(instances)
   say(labels(plan))
   if (settings.public.listen) say(await judge('pages: templates', async () => `${tryPages(settings.templates)} pages`))
-  for (const proxy of createProxies(settings, { log, clock, duty: 'drive' })) {
+  for (const proxy of await createProxies(settings, { log, clock, duty: 'drive' })) {
     const templates = await judge(`${proxy.name}: templates`, async () => `${proxy.render(plan).length} files`)
     say(templates)
     if (templates.problem !== undefined) continue
@@ -72,7 +72,7 @@ async function judgeRegistries(
   signal: AbortSignal,
   say: (verdict: Verdict) => void,
 ): Promise<void> {
-  for (const registry of createRegistries(settings, context)) {
+  for (const registry of await createRegistries(settings, context)) {
     say(await judge(`registry ${registry.name}`, async () => registry.check?.(signal)))
     await registry.close?.()
   }

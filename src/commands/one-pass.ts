@@ -20,8 +20,9 @@ export async function onePass(
   settings: Settings,
   { log, clock, signal }: { log: Logger; clock: Clock; signal: AbortSignal },
 ): Promise<OnePass> {
-  const lists = await Promise.all(createSources(settings, { log }).map((source) => source.list(signal)))
-  const proxies = createProxies(settings, { log, clock, duty: 'publish' })
+  const sources = await createSources(settings, { log })
+  const lists = await Promise.all(sources.map((source) => source.list(signal)))
+  const proxies = await createProxies(settings, { log, clock, duty: 'publish' })
   return {
     plan: createPlanner(labelRulesOf(settings, { wakes: runtimeNames(settings), holds: true }))(lists.flat()),
     proxies,

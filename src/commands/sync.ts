@@ -17,9 +17,10 @@ export async function syncOnce(
   print: (text: string) => void,
 ): Promise<number> {
   const rules = labelRulesOf(settings, { wakes: [], holds: false })
-  const registries = createRegistries(settings, { rules, log, clock })
+  const registries = await createRegistries(settings, { rules, log, clock })
   try {
-    const lists = await Promise.all(createSources(settings, { log }).map((source) => source.list(signal)))
+    const sources = await createSources(settings, { log })
+    const lists = await Promise.all(sources.map((source) => source.list(signal)))
     const facts = { instances: lists.flat(), isWhole: true, draining: new Set<string>() }
     let troubled = false
     for (const registry of registries) {

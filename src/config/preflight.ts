@@ -42,8 +42,12 @@ const needsDomain = (settings: Pick<Settings, 'proxy' | 'registries' | 'policies
   !onlyAnnounces(settings) || (settings.registries.includes('etcd') && settings.policies.includes('traefik'))
 
 function unknownPlaceholders(template: string): string[] {
-  const unknown = (template.match(/%[^%]*%/g) ?? []).filter((word) => !/^%(STACK|SERVICE|NAME|DOMAIN)%$/.test(word))
-  return unknown.map((word) => `hostTemplate knows no ${word}; it takes %STACK%, %SERVICE%, %NAME% and %DOMAIN%`)
+  const unknown = (template.match(/%[^%]*%/g) ?? []).filter(
+    (word) => !/^%(STACK|SERVICE|NAME|ENVIRONMENT|DOMAIN)%$/.test(word),
+  )
+  return unknown.map(
+    (word) => `hostTemplate knows no ${word}; it takes %STACK%, %SERVICE%, %NAME%, %ENVIRONMENT% and %DOMAIN%`,
+  )
 }
 
 const supervisingMistakes = ({ haproxy }: Settings): string[] =>

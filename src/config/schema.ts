@@ -35,7 +35,7 @@ export const settingsSchema = z.strictObject({
     text(),
     '%STACK%.%DOMAIN%',
     'HOSTLER_HOST_TEMPLATE',
-    'The hostname of a route that names none; placeholders `%STACK%` `%SERVICE%` `%NAME%` `%DOMAIN%`.',
+    'The hostname of a route that names none; placeholders `%STACK%` `%SERVICE%` `%NAME%` `%DOMAIN%`, and `%ENVIRONMENT%` of Rancher.',
   ),
   labelPrefix: setting(text(), 'hostler', 'HOSTLER_LABEL_PREFIX', 'First word of our labels.'),
   portLabel: setting(

@@ -1,6 +1,6 @@
 import type { Member } from './backend.js'
 import type { HostPattern } from './label-values.js'
-import { NameBook, RESERVED_BACKENDS } from './names.js'
+import { NameBook, RESERVED_BACKENDS, stackIdentity } from './names.js'
 import type { Rejection } from './plan.js'
 import { HostBook } from './routes.js'
 import type { LabelRules } from './wishes.js'
@@ -24,8 +24,9 @@ export function createClaims(rules: LabelRules): Claims {
 
   /** The first service of a stack is called like the stack, the others `stack-service`; a named route adds its name. */
   function nameOf({ wishes, wish, group }: Member): string {
-    const owner = firstService.get(wishes.stack) ?? wishes.service
-    firstService.set(wishes.stack, owner)
+    const stack = stackIdentity(wishes.stack, wishes.instance)
+    const owner = firstService.get(stack) ?? wishes.service
+    firstService.set(stack, owner)
     const service = owner === wishes.service ? '' : `-${wishes.service}`
     const route = wish.name === '' ? '' : `-${wish.name}`
     return names.take(`${wishes.stack}${service}${route}`, group)

@@ -1,6 +1,7 @@
 import { compareText } from '../lib/compare.js'
 import type { Member } from './backend.js'
 import type { Instance } from './instance.js'
+import { stackIdentity } from './names.js'
 import type { WishReader } from './reader.js'
 import type { Wishes } from './wishes.js'
 
@@ -23,10 +24,11 @@ export function createHolderReader(read: WishReader): (instance: Instance) => Ho
   }
 }
 
-const toHolder = (wishes: Wishes): Holder => ({
-  wishes,
-  members: wishes.routes.map((wish) => ({ wishes, wish, group: `${wishes.stack}\n${wishes.service}\n${wish.name}` })),
-})
+function toHolder(wishes: Wishes): Holder {
+  const stack = stackIdentity(wishes.stack, wishes.instance)
+  const groupOf = (route: string) => `${stack}\n${wishes.service}\n${route}`
+  return { wishes, members: wishes.routes.map((wish) => ({ wishes, wish, group: groupOf(wish.name) })) }
+}
 
 /** A stopped container holds no hostname, unless a request can start it. */
 export const isHolding = ({ wishes: { instance, lifecycle } }: Holder): boolean =>

@@ -21,7 +21,7 @@ import {
   readWord,
   type ServerLineOptions,
 } from './label-values.js'
-import { hostLabel, namesOf } from './names.js'
+import { hostLabel, namesOf, stackIdentity } from './names.js'
 import type { HealthCheck, Rejection } from './plan.js'
 import type { DirectRules, LabelRules, Lifecycle, RouteWish, Wishes } from './wishes.js'
 
@@ -244,6 +244,7 @@ class LabelReader {
       '%STACK%': hostLabel(stack),
       '%SERVICE%': hostLabel(service),
       '%NAME%': hostLabel(instance.name),
+      ...(instance.environment !== undefined && { '%ENVIRONMENT%': hostLabel(instance.environment) }),
       '%DOMAIN%': rules.domain,
     }
     return template.replace(/%[A-Z]+%/g, (placeholder) => values[placeholder] ?? placeholder)
@@ -303,7 +304,7 @@ class LabelReader {
         isRestartable(this.instance),
       idleMs: get('idle', readDuration) ?? (this.isDirect ? 0 : sleep.idleMs),
       onIdle: get('on-idle', readWord('stop', 'pause', 'remove')) ?? sleep.onIdle,
-      group: get('group', readName) ?? this.stack,
+      group: get('group', readName) ?? stackIdentity(this.stack, this.instance),
       ...(maxAgeMs && { maxAgeMs }),
       ...(veto && { veto }),
       ...(this.isDirect && { patienceMs: this.rules.direct.patienceMs }),

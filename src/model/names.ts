@@ -15,6 +15,10 @@ export function namesOf({ labels, name, stack, service }: Instance): { stack: st
   }
 }
 
+/** Names of stacks are unique within an environment only; what stands before the slash cannot be in any name. */
+export const stackIdentity = (stack: string, { environment }: Pick<Instance, 'environment'>): string =>
+  environment === undefined ? stack : `${environment}/${stack}`
+
 function firstOf(labels: Readonly<Record<string, string>>, names: readonly string[]): string | undefined {
   return names.map((name) => labels[name]).find((value) => value !== undefined && value !== '')
 }

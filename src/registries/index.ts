@@ -1,25 +1,22 @@
 import { hostname } from 'node:os'
 import type { Settings } from '../config/schema.js'
-import { createConsulRegistry } from './consul.js'
-import { createEtcdRegistry } from './etcd.js'
 import type { RegistryName } from './names.js'
 import type { Registry, RegistryContext } from './registry.js'
 
-export type RegistryFactory = (settings: Settings, context: RegistryContext) => Registry
+export type RegistryFactory = (settings: Settings, context: RegistryContext) => Promise<Registry>
 
-/** Every registry, by the name that `registries` takes. */
+/** Every registry, by the name that `registries` takes. One that is not asked for is not loaded. */
 export const registryFactories: Readonly<Record<RegistryName, RegistryFactory>> = {
-  consul: (settings, context) =>
-    createConsulRegistry(
-      {
-        ...settings.consul,
-        announcer: settings.announce.name || hostname(),
-        hostAddress: settings.announce.address,
-      },
-      context,
-    ),
-  etcd: createEtcdRegistry,
+  async consul({ consul, announce }, context) {
+    const { createConsulRegistry } = await import('./consul.js')
+    const announcer = announce.name || hostname()
+    return createConsulRegistry({ ...consul, announcer, hostAddress: announce.address }, context)
+  },
+  async etcd(settings, context) {
+    const { createEtcdRegistry } = await import('./etcd.js')
+    return createEtcdRegistry(settings, context)
+  },
 }
 
-export const createRegistries = (settings: Settings, context: RegistryContext): Registry[] =>
-  settings.registries.map((name) => registryFactories[name as RegistryName](settings, context))
+export const createRegistries = (settings: Settings, context: RegistryContext): Promise<Registry[]> =>
+  Promise.all(settings.registries.map((name) => registryFactories[name as RegistryName](settings, context)))

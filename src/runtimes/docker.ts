@@ -21,10 +21,6 @@ export interface DockerRuntimeContext extends RuntimeContext {
   readonly timeouts?: Partial<Timeouts>
 }
 
-/** The names of the runtimes, without making them: those of the sources of the same endpoints. */
-export const dockerRuntimeNames = ({ docker }: DockerRuntimeSettings): string[] =>
-  sourceNames(docker.hosts.map((text) => parseEndpoint(text, docker)))
-
 /**
  * Containers of Docker or Podman: one runtime per endpoint of `docker.hosts`.
  * @throws HostlerError `CONFIG` for an endpoint or certificates that cannot be used

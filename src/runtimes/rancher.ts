@@ -20,7 +20,7 @@ export interface RancherRuntimeContext extends RuntimeContext {
 }
 
 /** The source whose instances are services. */
-export const RANCHER_RUNTIME = 'rancher-api'
+const RANCHER_RUNTIME = 'rancher-api'
 
 /**
  * Services of Rancher 1.x: starting is activating, stopping deactivating, all of a service's containers at once.

@@ -1,20 +1,15 @@
 import type { Settings } from '../config/schema.js'
 import { takesPart } from '../model/labels.js'
 import { hasRanconLabel } from '../model/rancon.js'
-import { createConsulSource } from './consul.js'
-import { createDockerSources } from './docker.js'
-import { createEtcdSource } from './etcd.js'
-import { createFileSource } from './file.js'
 import type { SourceName } from './names.js'
-import { createRancherApiSource } from './rancher-api.js'
-import { createRancherMetadataSource } from './rancher-metadata.js'
 import type { Source, SourceContext } from './source.js'
 
-export type SourceFactory = (settings: Settings, context: SourceContext) => Source[]
+export type SourceFactory = (settings: Settings, context: SourceContext) => Promise<Source[]>
 
-/** Every source, by the name that `sources` takes. */
+/** Every source, by the name that `sources` takes. One that is not asked for is not loaded: a start takes half the time. */
 export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
-  docker(settings, context) {
+  async docker(settings, context) {
+    const { createDockerSources } = await import('./docker.js')
     const { docker, announce } = settings
     // Other hosts are told the same address of published ports as our own proxy.
     const address = docker.address || announce.address
@@ -24,20 +19,29 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
       context,
     )
   },
-  'rancher-metadata': (settings, context) => {
+  async 'rancher-metadata'(settings, context) {
+    const { createRancherMetadataSource } = await import('./rancher-metadata.js')
     const { metadata, labelPrefix, pollInterval } = settings
     return [
       createRancherMetadataSource({ ...metadata, labelPrefix, pollInterval, isRelevant: relevance(settings) }, context),
     ]
   },
-  'rancher-api': (settings, context) => [
-    createRancherApiSource({ ...settings.rancher, isRelevant: relevance(settings) }, context),
-  ],
-  etcd: (settings, context) => [createEtcdSource(settings, context)],
-  consul: ({ consul, labelPrefix }, context) => [
-    createConsulSource({ ...consul, labelPrefix, lease: consul.lease || DEFAULT_LEASE_MS }, context),
-  ],
-  file: ({ file }, context) => [createFileSource(file, context)],
+  async 'rancher-api'(settings, context) {
+    const { createRancherApiSource } = await import('./rancher-api.js')
+    return [createRancherApiSource({ ...settings.rancher, isRelevant: relevance(settings) }, context)]
+  },
+  async etcd(settings, context) {
+    const { createEtcdSource } = await import('./etcd.js')
+    return [createEtcdSource(settings, context)]
+  },
+  async consul({ consul, labelPrefix }, context) {
+    const { createConsulSource } = await import('./consul.js')
+    return [createConsulSource({ ...consul, labelPrefix, lease: consul.lease || DEFAULT_LEASE_MS }, context)]
+  },
+  async file({ file }, context) {
+    const { createFileSource } = await import('./file.js')
+    return [createFileSource(file, context)]
+  },
 }
 
 /** Who announces without a lease may well read what others announce with one. */
@@ -55,5 +59,7 @@ const relevance =
     takesPart(labels, settings) ||
     (settings.registries.includes('consul') && hasRanconLabel(labels))
 
-export const createSources = (settings: Settings, context: SourceContext): Source[] =>
-  settings.sources.flatMap((name) => sourceFactories[name as SourceName](settings, context))
+export async function createSources(settings: Settings, context: SourceContext): Promise<Source[]> {
+  const found = settings.sources.map((name) => sourceFactories[name as SourceName](settings, context))
+  return (await Promise.all(found)).flat()
+}

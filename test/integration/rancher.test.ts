@@ -60,7 +60,8 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
   const phase = (stack: string, wanted: string) =>
     until(
       `${stack} is ${wanted}; hostler says:\n${hostler.log().slice(-4000)}`,
-      async () => (await hostler.state()).lifecycle?.groups.find(({ name }) => name === stack)?.phase === wanted,
+      async () =>
+        (await hostler.state()).lifecycle?.groups.find(({ name }) => name === `Default/${stack}`)?.phase === wanted,
       20_000,
     )
   const routed = (stack: string) =>
@@ -79,7 +80,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
       )
       expect([service.state, api.world.starts(service.id)]).toEqual(['active', starts])
       const slept = await rig.run(['sleep', 'shop'], { HOSTLER_PRIVATE_LISTEN: privatePort })
-      expect([slept.code, slept.stdout]).toEqual([0, expect.stringMatching(/^shop asleep/)])
+      expect([slept.code, slept.stdout]).toEqual([0, expect.stringMatching(/^Default\/shop asleep/)])
       expect([service.state, api.world.portOf(service.id)]).toEqual(['inactive', undefined])
     }
   }, 60_000)

@@ -21,6 +21,19 @@ describe('the group that is meant', () => {
     ['db', 'shop'],
   ])('by %s is %s', (name, group) => expect(findGroup(groups, name)).toBe(group))
 
+  test('is that of a stack also where it has its environment before it, unless there are several', () => {
+    const inEnvironment = (name: string, stack: string, environment: string) =>
+      instance(name, { port: '80', stack }, { environment })
+    const some = createGrouper(createWishReader(rules))([
+      inEnvironment('a', 'shop', 'Production'),
+      inEnvironment('b', 'shop', 'Staging'),
+      inEnvironment('c', 'blog', 'Staging'),
+    ])
+    expect(findGroup(some, 'blog')).toBe('Staging/blog')
+    expect(findGroup(some, 'Staging/shop')).toBe('Staging/shop')
+    expect(() => findGroup(some, 'shop')).toThrow('several stacks: Production/shop, Staging/shop')
+  })
+
   test('is asked for when a service is in several', () => {
     expect(() => findGroup(groups, 'web')).toThrow('"web" is in several stacks: blog, shop. Name one of them.')
   })

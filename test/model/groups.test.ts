@@ -50,6 +50,20 @@ describe('who belongs together', () => {
     expect(groups.byName.get('s')?.members.map(({ key }) => key)).toEqual(['test a', 'other a'])
   })
 
+  test('a stack of one name in two environments is two groups; a label can make them one', () => {
+    const shop = (name: string, environment: string, labels = {}) =>
+      instance(name, { port: '80', stack: 'shop', ...labels }, { environment })
+    const groups = grouped(
+      shop('a', 'Production'),
+      shop('b', 'Staging'),
+      shop('c', 'Production', { group: 'all' }),
+      shop('d', 'Staging', { group: 'all' }),
+    )
+    expect(orderOf(groups, 'Production/shop')).toEqual(['a'])
+    expect(orderOf(groups, 'Staging/shop')).toEqual(['b'])
+    expect(orderOf(groups, 'all')).toEqual(['c', 'd'])
+  })
+
   test('a shared database in a group of its own is needed by each group that depends on it', () => {
     const groups = grouped(
       compose('front', 'db:service_healthy:false', { group: 'front' }),

@@ -53,6 +53,42 @@ describe('names', () => {
     expect(new Set(backends.map(({ name }) => name)).size).toBe(3)
   })
 
+  describe('of one stack in two environments', () => {
+    const shop = (environment: string, port: number, labels = {}) =>
+      instance(
+        `shop-web-${environment}`,
+        { port: '80', stack: 'shop', service: 'web', ...labels },
+        { environment, networks: [], ports: [{ port: 80, published: { address: '10.0.0.1', port } }] },
+      )
+
+    test('stand for two stacks: who was there first has the hostname, and nobody shares its traffic', () => {
+      const { backends, routes, rejections } = plan(shop('Production', 8001), shop('Staging', 8002))
+      expect(routes.map(({ host, backend }) => `${host} ${backend}`)).toEqual(['shop.ci.example.com shop'])
+      expect(backends.find(({ name }) => name === 'shop')?.servers).toMatchObject([{ port: 8001 }])
+      expect(rejections).toMatchObject([
+        {
+          container: 'shop-web-Staging',
+          reason: 'shop.ci.example.com is held by shop-web-Production, which was there first',
+        },
+      ])
+    })
+
+    test('make two hostnames by %ENVIRONMENT%', () => {
+      const host = '%STACK%.%ENVIRONMENT%.%DOMAIN%'
+      const { routes, rejections } = plan(shop('Production', 8001, { host }), shop('Our Staging', 8002, { host }))
+      expect(rejections).toEqual([])
+      expect(routes).toMatchObject([
+        { host: 'shop.our-staging.ci.example.com', backend: expect.stringMatching(/^shop-[0-9a-f]{6}$/) },
+        { host: 'shop.production.ci.example.com', backend: 'shop' },
+      ])
+    })
+
+    test('%ENVIRONMENT% where there is none is told', () => {
+      const { rejections } = plan(instance('a', { port: '80', host: 'a.%ENVIRONMENT%.%DOMAIN%' }))
+      expect(rejections).toMatchObject([{ container: 'a', label: 'hostler.host', value: 'a.%ENVIRONMENT%.%DOMAIN%' }])
+    })
+  })
+
   test('a stack called like one of our own sections does not replace it', () => {
     expect(plan(instance('be_sorry', { port: '80' })).backends[0]?.name).toMatch(/^be_sorry-[0-9a-f]{6}$/)
   })

@@ -23,7 +23,7 @@ describe('what a source may leave out', () => {
         ...{ RANCHER_URL: api.url(), RANCHER_ACCESS_KEY: api.accessKey, RANCHER_SECRET_KEY: api.secretKey },
       },
     })
-    const [source] = createSources({ ...settings, registries }, { log: silentLogger() })
+    const [source] = await createSources({ ...settings, registries }, { log: silentLogger() })
     const found = await source?.list(new AbortController().signal)
     expect(found?.map(({ name }) => name).sort()).toEqual(names)
   })

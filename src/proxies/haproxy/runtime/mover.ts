@@ -147,11 +147,16 @@ export function createMover(inputs: MoverInputs): Mover {
     }
   }
 
-  async function compare(
-    { image, roles, onDisk }: Target,
-    signal: AbortSignal,
-    asked: Asked,
-  ): Promise<Prepared | Refusal> {
+  /** Anew with the worker that took over while the one before was asked. */
+  async function compare(target: Target, signal: AbortSignal, asked: Asked): Promise<Prepared | Refusal> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const compared = await compareOnce(target, signal, asked)
+      if (compared !== 'lost') return compared
+    }
+    return { reload: REPLACED }
+  }
+
+  async function compareOnce({ image, roles, onDisk }: Target, signal: AbortSignal, asked: Asked) {
     const worker = await readWorker(socket, signal)
     if (!isSupported(worker.version)) throw tooOld(worker)
     const known = await loadedBy(worker, onDisk)
@@ -160,7 +165,7 @@ export function createMover(inputs: MoverInputs): Mover {
     const idling = executor.describe().map(({ backend }) => backend)
     const questions = { ...questionsFor(known.image, roles), known: recalled, clock }
     const running = await readRunning(socket, questions, signal)
-    if (!isSameWorker(running, worker)) return { reload: REPLACED }
+    if (!isSameWorker(running, worker)) return 'lost' as const
     knownState.learn(running, recalled ? 'what was touched' : 'everything', idling)
     const files = { loaded: known.image, wanted: image, running, files: roles, spares }
     const change = planChange({ ...files, leaving: new Set(leaving()) })

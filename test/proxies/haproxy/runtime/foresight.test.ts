@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { systemClock } from '../../../../src/lib/clock.js'
 import { silentLogger } from '../../../../src/lib/logger.js'
 import { createMover, type Mover, type Target } from '../../../../src/proxies/haproxy/runtime/mover.js'
 import { readImage } from '../../../../src/proxies/haproxy/runtime/read-image.js'
@@ -11,6 +13,7 @@ import { startUpstream, type Upstream } from '../../../support/upstreams.js'
 
 const signal = new AbortController().signal
 const EVERYTHING = 'show servers state'
+const inputs = { spares: 8, env: {}, log: silentLogger(), signal }
 
 describeHaproxys([], 'what was planned for staged files', ({ bin, atLeast }) => {
   /** For a stack: its backend where HAProxy can add one, a server, a map entry. */
@@ -43,7 +46,7 @@ describeHaproxys([], 'what was planned for staged files', ({ bin, atLeast }) => 
   })
   beforeEach(async () => {
     clock = createFakeClock()
-    mover = createMover({ socket: relay.path, spares: 8, env: {}, clock, log: silentLogger(), signal })
+    mover = createMover({ ...inputs, socket: relay.path, clock })
     // As at a load: what an earlier test has changed goes.
     const first = await target('one')
     await rig.master.reload(signal)
@@ -95,5 +98,17 @@ describeHaproxys([], 'what was planned for staged files', ({ bin, atLeast }) => 
     await mover.plan(planned, signal)
     await rig.master.reload(signal)
     expect(await mover.move(planned, signal)).toEqual({ reload: 'somebody else has reloaded HAProxy' })
+  })
+
+  test('is planned anew for a worker that takes over while HAProxy is asked', async () => {
+    const { onDisk: _, ...first } = await target('one')
+    const configs = ['haproxy.cfg', 'haproxy-backends.cfg'].map((name) => join(rig.dir, name))
+    const here: Target = { ...first, onDisk: { configs, others: [rig.map], certificates: [] } }
+    const patient = createMover({ ...inputs, socket: relay.path, clock: systemClock })
+    patient.loaded(first.image, undefined)
+    await patient.move(here, signal)
+    await delay(100) // Files as young as a worker may have been written after it has read them.
+    relay.before(EVERYTHING, async () => void (await rig.master.reload(signal)))
+    expect(await patient.move(here, signal)).toEqual({ steps: { count: 0, first: [] } })
   })
 })
