@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { createAnnouncing } from './app/announcing.js'
 import { metadataFor } from './app/metadata.js'
+import { nudging } from './app/nudging.js'
 import { controlRoutes, openPrivatePort, type Told } from './app/private-port.js'
 import { createSleepAndWake, type SleepAndWake } from './app/sleep-and-wake.js'
 import { onlyAnnounces } from './config/announce.js'
@@ -53,7 +54,8 @@ export async function createApp(settings: Settings, context: AppContext): Promis
     createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: recorder(metrics) }),
   )
   const drives = context.duty === 'drive' && !onlyAnnounces(settings)
-  const runtimes = drives ? await createRuntimes(settings, { log }) : []
+  const made = drives ? await createRuntimes(settings, { log }) : []
+  const runtimes = made.map((runtime) => nudging(runtime, sources))
   const wakes = runtimes.map(({ source }) => source)
   const rules = labelRulesOf(settings, { wakes, holds: drives })
   const read = createWishReader(rules)

@@ -1,30 +1,12 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { exitCodeOf } from './cli/exit-codes.js'
 import { translateFlags } from './cli/predecessor-flags.js'
 import type { LoadedConfig } from './config/load.js'
 import { HostlerError, messageOf } from './lib/errors.js'
 import { didYouMean } from './lib/nearest.js'
 import { VERSION } from './version.js'
-
-/** Exit codes: 0 done, 1 a problem was found, 2 wrong usage or settings, 3 a dependency could not be reached. */
-const EXIT_CODES: Readonly<Record<string, number>> = {
-  CONFIG: 2,
-  LISTEN: 2,
-  USAGE: 2,
-  HAPROXY_PORT_TAKEN: 2,
-  'file-missing': 2,
-  UNREACHABLE: 3,
-  DOCKER: 3,
-  'metadata-unreachable': 3,
-  'rancher-unreachable': 3,
-  'rancher-key': 3,
-  CONSUL: 3,
-  CONSUL_ANSWER: 3,
-  CONSUL_DENIED: 3,
-  HAPROXY_MISSING: 3,
-  HAPROXY_TOO_OLD: 3,
-}
 
 // A sidecar keeps small: by default V8 lets the heap grow by half or more before it looks for garbage, and each change of
 // thousands of instances leaves some. To look more often still costs more than it saves: at 10 % a third of all processor
@@ -264,7 +246,6 @@ function complain(line: string): void {
 function failure(error: unknown): number {
   // Commander has printed what is wrong already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  const code = error instanceof HostlerError ? error.code : ''
   for (const line of messageOf(error).split('\n')) complain(line)
-  return EXIT_CODES[code] ?? 1
+  return exitCodeOf(error)
 }

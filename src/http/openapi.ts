@@ -40,12 +40,12 @@ export const deployOperations: readonly Operation[] = [
     answer: listAnswer,
   },
   {
-    ...{ method: 'put', path: '/deploy/{id}', guarded: true, problems: [401, 404, 422, 503] },
+    ...{ method: 'put', path: '/deploy/{id}', guarded: true, problems: [401, 404, 409, 422, 503] },
     summary: 'Start one, by id or name',
     answer: idAnswer,
   },
   {
-    ...{ method: 'delete', path: '/deploy/{id}', guarded: true, problems: [401, 404, 422, 503] },
+    ...{ method: 'delete', path: '/deploy/{id}', guarded: true, problems: [401, 404, 409, 422, 503] },
     summary: 'Stop and remove one, by id or name',
     answer: removeAnswer,
   },

@@ -12,7 +12,6 @@ import { pullImage } from './docker/pull.js'
 import { createSettling } from './docker/settle.js'
 import { DEFAULT_TIMEOUTS, type Timeouts } from './docker/timeouts.js'
 
-import { watchContainers } from './docker/watch.js'
 import type { Runtime, RuntimeContext } from './runtime.js'
 
 export type DockerRuntimeSettings = Pick<Settings, 'docker'>
@@ -54,6 +53,5 @@ function createDockerRuntime(source: string, endpoint: Endpoint, context: Docker
     inspect: async (idOrName, signal) => (await look.inspect(idOrName, signal))?.workload,
     list: (labels, signal) => look.list(labels, signal),
     traffic: (id, signal) => look.traffic(id, signal),
-    watch: (happened, signal) => watchContainers({ engine, look, timeouts, clock, log }, happened, signal),
   }
 }

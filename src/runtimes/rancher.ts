@@ -4,11 +4,10 @@ import { createKeyedTurns } from '../lib/keyed-turns.js'
 import { baseOf, type RancherAddress } from '../lib/rancher/address.js'
 import { createCensus } from '../lib/rancher/census.js'
 import { createActs } from './rancher/acts.js'
-import { createService } from './rancher/create.js'
+import { createService, namesakeOf } from './rancher/create.js'
 import { createDesk, serviceIdOf } from './rancher/desk.js'
-import { createLook } from './rancher/look.js'
+import { createLook, toWorkload } from './rancher/look.js'
 import { DEFAULT_TIMEOUTS, type Timeouts } from './rancher/timeouts.js'
-import { watchServices } from './rancher/watch.js'
 import { type Runtime, type RuntimeContext, RuntimeError } from './runtime.js'
 
 export interface RancherRuntimeSettings extends Pick<Settings, 'labelPrefix' | 'portLabel'> {
@@ -33,17 +32,21 @@ export function createRancherRuntime(settings: RancherRuntimeSettings, context: 
   const clock = context.clock ?? systemClock
   const timeouts = { ...DEFAULT_TIMEOUTS, ...context.timeouts }
   const log = context.log.child({ runtime: RANCHER_RUNTIME })
-  const census = createCensus(rancher.project, clock)
-  const desk = createDesk(rancher, census)
+  const census = createCensus({ wanted: rancher.project, clock })
+  const desk = createDesk(rancher, census.withProjects)
   const look = createLook(desk, census, rancher.stack)
   const acts = createActs({ desk, timeouts, clock, log })
+  const creating = { desk, withProjects: census.withProjects, labels: settings, stack: rancher.stack, log }
   const inTurns = createKeyedTurns()
   const inTurn = (id: string, signal: AbortSignal, work: () => Promise<void>) => inTurns(serviceIdOf(id), signal, work)
   return {
     source: RANCHER_RUNTIME,
     cannotPause: true,
-    create: (spec, signal) =>
-      createService({ desk, census, labels: settings, stack: rancher.stack, log }, spec, signal),
+    create: (spec, signal) => createService(creating, spec, signal),
+    async namesake(spec, signal) {
+      const service = await namesakeOf(creating, spec, signal)
+      return service && toWorkload(service)
+    },
     pull: (_image, _progress, signal) =>
       impossible('images cannot be pulled through Rancher; its hosts do that when a service is started', signal),
     start: (id, signal) => inTurn(id, signal, () => acts.start(id, signal)),
@@ -58,7 +61,6 @@ export function createRancherRuntime(settings: RancherRuntimeSettings, context: 
       signal.throwIfAborted()
       return undefined
     },
-    watch: (happened, signal) => watchServices({ desk, look, timeouts, clock, log }, happened, signal),
   }
 }
 

@@ -10,7 +10,7 @@ import type { InstanceHealth, InstanceState } from '../model/instance.js'
  * - What is in the wanted state already is no error: starting what runs, stopping what is stopped, removing what is gone.
  *   Starting what is paused unpauses it.
  * - Work on one workload is done one piece after the other: a start waits for the stop before it, and it runs in the end.
- *   A stop that was aborted, or is somebody else's, cannot be waited for; its end is told by `watch`.
+ *   A stop that was aborted, or is somebody else's, cannot be waited for; its end is told by the source.
  * - Errors are RuntimeErrors; the message never holds an engine's raw answer beyond one printable line.
  */
 export interface Runtime {
@@ -33,12 +33,15 @@ export interface Runtime {
   remove(id: string, options: { readonly volumes: boolean }, signal: AbortSignal): Promise<void>
   /** One workload by its full id or name; undefined when there is none. */
   inspect(idOrName: string, signal: AbortSignal): Promise<Workload | undefined>
+  /**
+   * Where names are unique only among some workloads: the one that is called as this one would be, where it would be
+   * created. Elsewhere `inspect` tells.
+   */
+  namesake?(spec: Pick<WorkloadSpec, 'name' | 'labels'>, signal: AbortSignal): Promise<Workload | undefined>
   /** Every workload with all of these labels, running or not, sorted by name. Meant for a few: each is inspected. */
   list(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Workload[]>
   /** Bytes received and sent by its network interfaces since it started; undefined where that cannot be told. */
   traffic(id: string, signal: AbortSignal): Promise<Traffic | undefined>
-  /** Tells what happens to workloads until aborted; reconnects by itself. Some events may be missed while it does. */
-  watch(happened: (event: WorkloadEvent) => void, signal: AbortSignal): Promise<void>
 }
 
 export interface WorkloadSpec {
@@ -96,14 +99,6 @@ export interface Workload {
 export interface Traffic {
   readonly receivedBytes: number
   readonly sentBytes: number
-}
-
-export interface WorkloadEvent {
-  readonly id: string
-  /** `healthy` and `unhealthy` may be told again without a change. */
-  readonly what: 'created' | 'started' | 'ended' | 'paused' | 'unpaused' | 'healthy' | 'unhealthy' | 'removed'
-  /** Of `ended`. */
-  readonly exitCode?: number
 }
 
 export type RuntimeErrorCode =

@@ -1,11 +1,12 @@
-import { isDeepStrictEqual } from 'node:util'
+import { createAlarm } from '../lib/alarm.js'
 import { type Clock, systemClock } from '../lib/clock.js'
+import { createKeeper } from '../lib/keeper.js'
 import { baseOf, type RancherAddress } from '../lib/rancher/address.js'
 import { createCensus } from '../lib/rancher/census.js'
 import { type RancherClient, withRancherClient } from '../lib/rancher/client.js'
 import type { Instance } from '../model/instance.js'
 import { follow } from './rancher-api/follow.js'
-import { type Read, readInstances } from './rancher-api/instances.js'
+import { createReader, type Read } from './rancher-api/instances.js'
 import type { Source, SourceContext } from './source.js'
 
 export interface RancherApiSettings extends RancherAddress {
@@ -28,13 +29,19 @@ export function createRancherApiSource(settings: RancherApiSettings, { log }: So
     )
   }
   const clock = settings.clock ?? systemClock
-  const census = createCensus(settings.project, clock)
-  const keep = createKeeper()
+  const census = createCensus({
+    ...{ wanted: settings.project, clock },
+    skipped: ({ name, id, state }) =>
+      log.warn({ project: name, id, state }, 'a project of Rancher is not active; nothing of it counts until it is'),
+  })
+  const keep = createKeeper<Instance>()
+  const readFacts = createReader(settings.isRelevant, clock)
+  const alarm = createAlarm(clock)
 
   async function readWith(client: RancherClient, signal: AbortSignal): Promise<Read> {
     const counted = await census.services(client, signal)
     signal.throwIfAborted()
-    const { instances, isChanging } = readInstances(counted, settings.isRelevant)
+    const { instances, isChanging } = readFacts(counted)
     return { instances: keep(instances), isChanging }
   }
 
@@ -44,23 +51,11 @@ export function createRancherApiSource(settings: RancherApiSettings, { log }: So
     async watch(events, signal) {
       await withRancherClient(settings, (client) => {
         const read = () => readWith(client, signal)
-        return follow({ read, pollIntervalMs: settings.pollInterval, clock, events, signal })
+        return follow({ read, pollIntervalMs: settings.pollInterval, clock, alarm, events, signal })
       }).catch((error: unknown) => {
         if (!signal.aborted) throw error
       })
     },
-  }
-}
-
-/** Hands out the object of last time for every instance that is still the same. */
-function createKeeper() {
-  let known: ReadonlyMap<string, Instance> = new Map()
-  return (instances: readonly Instance[]): readonly Instance[] => {
-    const kept = instances.map((instance) => {
-      const before = known.get(instance.id)
-      return before && isDeepStrictEqual(before, instance) ? before : instance
-    })
-    known = new Map(kept.map((instance) => [instance.id, instance]))
-    return kept
+    nudge: alarm.ring,
   }
 }

@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util'
 import { type Clock, systemClock } from '../lib/clock.js'
 import { HostlerError } from '../lib/errors.js'
+import { createKeeper } from '../lib/keeper.js'
 import type { Instance } from '../model/instance.js'
 import { isLive } from '../model/instance.js'
 import { ALIASES_PATH, readAliases, withAliases } from './rancher-metadata/aliases.js'
@@ -24,7 +24,7 @@ export function createRancherMetadataSource(settings: RancherMetadataSettings, {
   baseUrlOf(settings)
   const label = `${settings.labelPrefix}.aliases`
   const clock = settings.clock ?? systemClock
-  const keep = createKeeper((instance) => {
+  const keep = createKeeper<Instance>((instance) => {
     if (!isLive(instance) || instance.networks.length > 0) return
     log.warn({ container: instance.name, stack: instance.stack }, 'container has no address yet; it gets no traffic')
   })
@@ -54,20 +54,5 @@ export function createRancherMetadataSource(settings: RancherMetadataSettings, {
         if (!signal.aborted) throw error
       })
     },
-  }
-}
-
-/** Hands out the object of last time for every instance that is still the same, and tells of those that are not. */
-function createKeeper(onNew: (instance: Instance) => void) {
-  let known: ReadonlyMap<string, Instance> = new Map()
-  return (instances: readonly Instance[]): readonly Instance[] => {
-    const kept = instances.map((instance) => {
-      const before = known.get(instance.id)
-      if (isDeepStrictEqual(before, instance)) return before ?? instance
-      onNew(instance)
-      return instance
-    })
-    known = new Map(kept.map((instance) => [instance.id, instance]))
-    return kept
   }
 }

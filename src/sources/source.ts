@@ -19,6 +19,8 @@ export interface Source {
    * the next `report` ends the outage. Resolves only when aborted.
    */
   watch(events: SourceEvents, signal: AbortSignal): Promise<void>
+  /** Somebody here has acted on what it tells of: `watch` looks at once, where it would otherwise have to wait for its turn. */
+  nudge?(): void
 }
 
 export interface SourceEvents {

@@ -143,12 +143,20 @@ describeWith(['consul'], 'hostler sync', () => {
     const away = await runHostler(line(`http://127.0.0.1:${await freePort()}/v1`, rancher.secretKey), {})
     expect([away.code, away.stdout]).toEqual([3, ''])
     expect(away.stderr).not.toContain(rancher.secretKey)
+    rancher.fault('503')
+    const unwell = await runHostler(line(rancher.url(), rancher.secretKey), {})
+    rancher.fault(undefined)
+    expect([unwell.code, unwell.stdout]).toEqual([3, ''])
+    expect(unwell.stderr).toMatch(/answered 503/)
     expect(await ids()).toEqual(['web-10-0-0-7-8080'])
   })
 
-  test('ends with 3 when Consul is away', async () => {
+  test('ends with 3 when the registry is away', async () => {
     const path = join(tempDir(), 'stacks.yml')
     writeFileSync(path, stringify({ instances: [] }))
+    const endpoints = `http://127.0.0.1:${await freePort()}`
+    const etcd = await runHostler(['sync', 'file', 'etcd', '-s', `path=${path}`, '-b', `endpoints=${endpoints}`], {})
+    expect(etcd).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/etcd at http:\S+ failed/) })
     const url = `http://ann:s3cret@127.0.0.1:${await freePort()}`
     const result = await runHostler(['sync', 'file', 'consul', '-s', `path=${path}`, '-b', `url=${url}`], {})
     expect(result).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('is Consul up there?') })

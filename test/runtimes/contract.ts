@@ -5,7 +5,6 @@ import {
   RuntimeError,
   type RuntimeErrorCode,
   type Workload,
-  type WorkloadEvent,
   type WorkloadSpec,
 } from '../../src/runtimes/runtime.js'
 import { until } from '../support/wait.js'
@@ -53,7 +52,6 @@ export function describeRuntimeContract(
 
   describe(`the runtime contract: ${title}`, () => {
     let opened: RuntimeHarness | undefined
-    let watching: Watching | undefined
     const forever = new AbortController().signal
 
     const open = async () => {
@@ -82,9 +80,7 @@ export function describeRuntimeContract(
     }
 
     afterEach(async () => {
-      await watching?.stop()
       await opened?.close()
-      watching = undefined
       opened = undefined
     })
 
@@ -171,15 +167,13 @@ export function describeRuntimeContract(
       })
 
       test('remove asks it to end first, and can be repeated', async () => {
-        const { runtime, serve } = await open()
-        const { events, connected } = watch(runtime)
-        await connected()
-        const id = await serve({ STOP_MS: '300' })
-        await runtime.remove(id, { volumes: true }, forever)
+        const { runtime, serve, get } = await open()
+        const id = await serve({ STOP_MS: '800' })
+        const removed = runtime.remove(id, { volumes: true }, forever)
+        await until('it was told to end, and still answers', async () => (await get(id)).headers.get('x-stopping'))
+        await removed
         expect(await runtime.inspect(id, forever)).toBeUndefined()
         await runtime.remove(id, { volumes: true }, forever)
-        await until('its end is told', () => events.some((event) => event.id === id && event.what === 'ended'))
-        expect(events).toContainEqual({ id, what: 'ended', ...(can('history') && { exitCode: 0 }) })
       })
 
       test('what is paused or was never started is removed too', async () => {
@@ -402,37 +396,6 @@ export function describeRuntimeContract(
       })
     })
 
-    describe('watching', () => {
-      test('tells a life as it happens', async () => {
-        const { runtime, make } = await open()
-        const { events, connected } = watch(runtime)
-        await connected()
-        const id = await make(can('history') ? { EXIT: '7', START_MS: '300' } : {})
-        const told = () => events.filter((event) => event.id === id)
-        await runtime.start(id, forever)
-        await until('its start is told', () => told().some(({ what }) => what === 'started'))
-        if (can('pause')) await runtime.pause(id, forever)
-        if (can('pause')) await runtime.unpause(id, forever)
-        if (!can('history')) await runtime.stop(id, forever)
-        await until('it has ended', () => told().some(({ what }) => what === 'ended'))
-        await runtime.remove(id, { volumes: false }, forever)
-        await until('it is gone', () => told().some(({ what }) => what === 'removed'))
-        const pauses = can('pause') ? ['paused', 'unpaused'] : []
-        expect(told().map(({ what }) => what)).toEqual(['created', 'started', ...pauses, 'ended', 'removed'])
-        expect(told().find(({ what }) => what === 'ended')?.exitCode).toBe(can('history') ? 7 : undefined)
-      })
-
-      test('goes on after an outage', async () => {
-        const { runtime, breakOff, mend } = await open()
-        const { connected } = watch(runtime)
-        await connected()
-        await breakOff()
-        await mend()
-        // Rejects unless what happens is told again.
-        await connected()
-      })
-    })
-
     describe('abort', () => {
       test('ends every method, before and during its work', async () => {
         const { runtime, serve, specOf } = await open()
@@ -449,7 +412,6 @@ export function describeRuntimeContract(
         ]) {
           await expect(work()).rejects.toBe(gone.reason)
         }
-        await runtime.watch(() => undefined, gone)
         expect(await runtime.inspect('other', forever)).toBeUndefined()
 
         const controller = new AbortController()
@@ -462,15 +424,13 @@ export function describeRuntimeContract(
 
       test('of a creation leaves all of it or nothing', async () => {
         const { runtime, joined, specOf } = await open()
-        const { events, connected } = watch(runtime)
-        await connected()
         const controller = new AbortController()
         const created = runtime.create(specOf({ networks: joined }), controller.signal)
         const result = created.then(
           ({ id }) => [id],
           () => [],
         )
-        await until('it is being created', () => events.some(({ what }) => what === 'created'))
+        await until('it is being created', async () => (await runtime.list({}, forever)).length > 0)
         controller.abort()
         const expected = await result
         await until(`there is ${expected.length} of it`, async () => {
@@ -479,49 +439,11 @@ export function describeRuntimeContract(
         })
       })
     })
-
-    function watch(runtime: Runtime): Watching {
-      watching = follow(runtime, async () => {
-        const id = await runtime.create({ ...PROBE, image: opened?.image ?? '' }, forever)
-        await runtime.remove(id.id, { volumes: false }, forever)
-      })
-      return watching
-    }
   })
 }
-
-const PROBE = { name: 'watch-probe', networks: [], labels: {}, env: {} }
 
 async function lookAt(runtime: Runtime, idOrName: string): Promise<Workload> {
   const found = await runtime.inspect(idOrName, new AbortController().signal)
   if (!found) throw new Error(`${idOrName} is not there`)
   return found
-}
-
-interface Watching {
-  /** Of what happened since it was connected. */
-  readonly events: WorkloadEvent[]
-  /** Resolves when what happens is told. */
-  connected(): Promise<void>
-  stop(): Promise<void>
-}
-
-/** That a stream of events is open shows only by its events: `cause` makes some. */
-function follow(runtime: Runtime, cause: () => Promise<void>): Watching {
-  const controller = new AbortController()
-  const events: WorkloadEvent[] = []
-  const ended = runtime.watch((event) => void events.push(event), controller.signal)
-  const connected = async () => {
-    events.length = 0
-    await until('events are told', async () => {
-      await cause()
-      return events.some(({ what }) => what === 'removed')
-    })
-    events.length = 0
-  }
-  const stop = async () => {
-    controller.abort()
-    await ended
-  }
-  return { events, connected, stop }
 }

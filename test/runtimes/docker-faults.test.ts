@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { codeOf, messageOf } from '../../src/lib/errors.js'
 import type { DEFAULT_TIMEOUTS } from '../../src/runtimes/docker/timeouts.js'
-import type { PullStep, Runtime, WorkloadEvent, WorkloadSpec } from '../../src/runtimes/runtime.js'
+import type { PullStep, Runtime, WorkloadSpec } from '../../src/runtimes/runtime.js'
 import { createFakeClock } from '../support/clock.js'
 import { until } from '../support/wait.js'
 import { dockerRuntime } from './docker-runtime.js'
@@ -412,65 +412,5 @@ describe('pulling', () => {
     })
     expect(reason).toBeUndefined()
     expect(steps.map(({ status }) => status)).toEqual(['done'])
-  })
-})
-
-describe('watching', () => {
-  const event = (Action: string, more: object = {}) =>
-    `${JSON.stringify({ Type: 'container', Action, Actor: { ID: ID, Attributes: {} }, ...more })}\n`
-  const watch = () => {
-    const controller = new AbortController()
-    const clock = createFakeClock()
-    const events: WorkloadEvent[] = []
-    const ended = dockerRuntime(engine.host, { clock }).watch((told) => void events.push(told), controller.signal)
-    return { events, clock, controller, ended }
-  }
-
-  test('reads both engines’ words, in pieces of any size, and passes over what says nothing', async () => {
-    const lines = [
-      event('create'),
-      'garbage\n\nnull\n7\n',
-      event('died', { Actor: { ID: ID, Attributes: { containerExitCode: '137' } } }),
-      event('die', { Actor: { ID: ID, Attributes: { exitCode: 'x' } } }),
-      event('health_status: healthy'),
-      event('health_status', { HealthStatus: 'healthy' }),
-      event('health_status: {}'),
-      event('exec_start: sh'),
-      event('constructor'),
-      event('start', { Actor: { ID: 7 } }),
-      event('start', { Type: 'network' }),
-      `${'x'.repeat(2 << 20)}\n`,
-      event('remove'),
-    ].join('')
-    engine.on('GET /containers/', json({ Id: ID, State: { Status: 'running', Healthcheck: { Status: 'unhealthy' } } }))
-    engine.on('GET /events', (response) => {
-      for (let at = 0; at < lines.length; at += at < 3000 ? 7 : 60_000)
-        response.write(lines.slice(at, at + (at < 3000 ? 7 : 60_000)))
-    })
-    const { events, controller, ended } = watch()
-    await until('all is told', () => events.some(({ what }) => what === 'removed'))
-    controller.abort()
-    await ended
-    expect(events.map(({ what, exitCode }) => (exitCode === undefined ? what : `${what} ${exitCode}`))).toEqual([
-      ...['created', 'ended 137', 'ended', 'healthy', 'unhealthy', 'removed'],
-    ])
-  })
-
-  test('connects again when it is refused, cut off or ended, and not in a tight loop', async () => {
-    const answers = [error(403, 'not allowed'), cut, text(event('create')), half(event('start').repeat(2))]
-    engine.on('GET /events', (response, request) => {
-      const answer = answers.shift() ?? ((stream) => void stream.write(event('destroy')))
-      answer(response, request)
-    })
-    const { events, clock, controller, ended } = watch()
-    for (let connections = 1; connections <= 4; connections++) {
-      await until('it waits before it tries again', () => clock.sleepers() === 1)
-      expect(engine.requests).toHaveLength(connections)
-      await clock.pass(5000)
-    }
-    await until('it follows', () => events.some(({ what }) => what === 'removed'))
-    controller.abort()
-    await ended
-    expect(events.map(({ what }) => what)).toEqual(['created', 'started', 'removed'])
   })
 })

@@ -18,6 +18,6 @@ export function rancherRuntime(api: RancherApi, { version, rancher, ...context }
   const address = { url: api.url(version), accessKey, secretKey, project: '', stack: 'hostler', timeoutMs: 5000 }
   return createRancherRuntime(
     { rancher: { ...address, ...rancher }, labelPrefix: 'hostler', portLabel: 'map-public-http' },
-    { log: silentLogger(), ...context, timeouts: { lookMs: 20, watchMs: 20, ...context.timeouts } },
+    { log: silentLogger(), ...context, timeouts: { lookMs: 20, ...context.timeouts } },
   )
 }

@@ -60,6 +60,8 @@ async function failureOf(work: Promise<unknown>) {
 describe('what is created in Rancher', () => {
   test('has its limits, publishes the ports that its labels route to, and is in the stack that they name', async () => {
     const { api, make, service } = await open()
+    // Before Rancher gives it its public ports.
+    api.world.transitMs = 60_000
     const labels = {
       'hostler.port': '8080',
       'hostler.routes.api.port': '9000',
@@ -120,6 +122,33 @@ describe('what is created in Rancher', () => {
   })
 })
 
+describe('labels of Rancher’s own', () => {
+  test.each([
+    'io.rancher.container.create_agent',
+    'io.rancher.container.agent.role',
+    'io.rancher.sidekicks',
+    'io.rancher.scheduler.affinity:host_label',
+    'IO.Rancher.Container.Create_Agent',
+    'io.rancher.container.pull_image.x',
+  ])('%s is not deployed: some of them give whoever sets them the whole environment', async (label) => {
+    const { api, runtime, specOf } = await open()
+    const labels = { 'hostler.port': '80', [label]: 'true' }
+    expect(await failureOf(runtime.create(specOf({ labels }), forever))).toEqual([
+      'refused',
+      expect.stringMatching(
+        /^the label "io\.rancher\.\S+" is refused: of Rancher's own labels only .* may be deployed$/i,
+      ),
+    ])
+    expect(api.requests).toEqual([])
+  })
+
+  test('that tell how the container itself is run are', async () => {
+    const { make, service } = await open()
+    const labels = { 'io.rancher.container.pull_image': 'always', 'io.rancher.container.start_once': 'true' }
+    expect(service(await make({ labels })).launchConfig?.labels).toEqual(labels)
+  })
+})
+
 describe('actions that a state does not allow', () => {
   test('are waited for', async () => {
     const { api, runtime, make, service } = await open()
@@ -148,6 +177,41 @@ describe('actions that a state does not allow', () => {
     api.world.act(service(id), 'deactivate')
     await runtime.start(id, forever)
     expect([service(id).state, api.world.starts(id)]).toEqual(['active', 2])
+  })
+
+  test('a start goes along with a start of somebody else, and waits for the end of a stop, however long they take', async () => {
+    const { api, runtime, make, service } = await open({ timeouts: { actionMs: 50 } })
+    const id = await make({ env: { STOP_MS: '300' } })
+    await until('it is made', () => service(id).state === 'inactive')
+    api.world.transitMs = 300
+    api.world.act(service(id), 'activate')
+    await runtime.start(id, forever)
+    expect([service(id).state, api.world.starts(id)]).toEqual(['active', 1])
+    api.world.act(service(id), 'deactivate')
+    await runtime.start(id, forever)
+    expect([service(id).state, api.world.starts(id)]).toEqual(['active', 2])
+  })
+
+  test('when it is taken away between look and act, there is another look', async () => {
+    const { api, runtime, make, service } = await open()
+    const id = await make()
+    await until('it is made', () => service(id).state === 'inactive')
+    api.before(/action=activate/, () => api.world.act(service(id), 'activate'))
+    await runtime.start(id, forever)
+    expect(api.world.starts(id)).toBe(1)
+
+    api.fault('409', /action=deactivate/)
+    const stopped = runtime.stop(id, forever)
+    await until('it is refused again', () => api.requests.filter((one) => one.includes('=deactivate')).length > 1)
+    api.fault(undefined)
+    await stopped
+    expect(service(id).state).toBe('inactive')
+
+    api.before(/action=activate/, () => void api.world.services.delete(id))
+    expect(await failureOf(runtime.start(id, forever))).toEqual([
+      'no-such-workload',
+      expect.stringMatching(/there is no service/),
+    ])
   })
 
   test('that will not come are said to be missing, with what to do', async () => {
@@ -245,6 +309,30 @@ describe('which service is meant', () => {
     const own = await make()
     expect((await runtime.inspect('web', forever))?.id).toBe(own)
     expect((await runtime.inspect(young.id, forever))?.id).toBe(young.id)
+  })
+
+  test('the namesake of what is to be created is looked for in its stack alone', async () => {
+    const { api, runtime, make, specOf } = await open()
+    api.add({ name: 'web', stack: 'a' })
+    const inStack = (name: string, stack: string) =>
+      runtime.namesake?.(specOf({ name, labels: { 'hostler.stack': stack } }), forever)
+    expect(await inStack('web', 'hostler')).toBeUndefined()
+    const own = await make()
+    expect((await inStack('Web', 'Hostler'))?.id).toBe(own)
+    expect((await inStack('web', 'a'))?.id).not.toBe(own)
+    expect(await inStack('web', 'b')).toBeUndefined()
+    expect(await inStack('not a name', 'a')).toBeUndefined()
+  })
+
+  test('a project that has been deactivated is in nobody’s way', async () => {
+    const { api, runtime, specOf } = await open()
+    const gone = api.add({ name: 'gone', project: 'Other' })
+    const { id } = api.add({ name: 'web' })
+    expect((await runtime.inspect(gone.id, forever))?.name).toBe('gone')
+    api.world.project('Other').state = 'inactive'
+    expect((await runtime.inspect(id, forever))?.name).toBe('web')
+    expect(await runtime.inspect(gone.id, forever)).toBeUndefined()
+    await runtime.create(specOf({ name: 'new' }), forever)
   })
 
   test('it is found in whichever project it is', async () => {

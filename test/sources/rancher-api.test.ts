@@ -14,15 +14,28 @@ const PORT = { 'hostler.port': '80' }
 const isRelevant = (labels: Readonly<Record<string, string>>) =>
   Object.keys(labels).some((one) => one.startsWith('hostler.'))
 
-const sourceOf = (api: RancherApi, settings: Partial<RancherApiSettings> = {}, version?: ApiVersion) =>
+const sourceOf = (
+  api: RancherApi,
+  settings: Partial<RancherApiSettings> = {},
+  version?: ApiVersion,
+  log = silentLogger(),
+) =>
   createRancherApiSource(
     {
       ...{ url: api.url(version), accessKey: api.accessKey, secretKey: api.secretKey, project: '' },
       ...{ pollInterval: 60, isRelevant, timeoutMs: 5000 },
       ...settings,
     },
-    { log: silentLogger() },
+    { log },
   )
+
+/** A logger, and what it was warned of. */
+function recorder() {
+  const warnings: unknown[] = []
+  const log = silentLogger()
+  log.warn = (fields: unknown) => void warnings.push(fields)
+  return { log, warnings }
+}
 
 const signal = new AbortController().signal
 
@@ -176,10 +189,13 @@ describe('a service of the API', () => {
     ['updating-active', 'degraded', 'running', 'none'],
     ['active', 'unhealthy', 'running', 'unhealthy'],
     ['active', 'initializing', 'running', 'starting'],
+    ['restarting', 'healthy', 'running', 'none'],
+    ['restarting', 'degraded', 'running', 'none'],
+    ['restarting', 'unhealthy', 'running', 'starting'],
+    ['upgrading', 'unhealthy', 'running', 'starting'],
     ['active', 'started-once', 'stopped', 'none'],
     ['activating', 'initializing', 'running', 'starting'],
     ['activating', 'unhealthy', 'running', 'starting'],
-    ['restarting', 'healthy', 'restarting', 'none'],
     ['deactivating', 'healthy', 'stopping', 'none'],
     ['removing', 'healthy', 'stopping', 'none'],
     ['inactive', 'unhealthy', 'stopped', 'none'],
@@ -199,6 +215,63 @@ describe('a service of the API', () => {
   ] as const)('with a health check of its own, in state %s and %s, is %s', async (state, healthState, health) => {
     const launchConfig = { labels: PORT, healthCheck: { port: 80 } }
     expect((await one({ state, healthState, launchConfig })).health).toBe(health)
+  })
+
+  const three = [1, 2, 3].map((host) => ({ ipAddress: `10.0.0.${host}`, port: 8080, instanceId: `1i${host}` }))
+
+  test.each(['active', 'updating-active', 'upgrading', 'restarting'])(
+    'is served by every container that is there while one of several is initializing, in state %s',
+    async (state) => {
+      const launchConfig = { labels: PORT, healthCheck: { port: 80 } }
+      const facts = { state, scale: 4, healthState: 'initializing', launchConfig, publicEndpoints: three }
+      const instances = await listOf(await start({ name: 'web', ...facts }))
+      expect(instances.map(({ health }) => health)).toEqual(['healthy', 'healthy', 'healthy'])
+      expect(createPlanner(rules)(instances).backends[0]?.servers).toHaveLength(3)
+    },
+  )
+
+  test('whose sidekick is initializing serves', async () => {
+    const secondaryLaunchConfigs = [{ ports: [] }]
+    expect(await one({ healthState: 'initializing', secondaryLaunchConfigs })).toMatchObject({ health: 'none' })
+  })
+
+  test.each([
+    ['at ports of their own', ['8080:80/tcp'], ['3306:3306', '53:53/udp']],
+    ['at ports that hosts choose', ['80'], ['3306']],
+    ['at a port that hosts choose, beside none of its own', [], ['3306']],
+  ])('is not looked for at its sidekicks, %s', async (_, ports, aside) => {
+    const api = await start({
+      name: 'web',
+      launchConfig: { labels: PORT, ports },
+      secondaryLaunchConfigs: [{ ports: aside }],
+      publicEndpoints: [8080, 3306, 53].map((port) => ({ ipAddress: '10.0.0.1', port, instanceId: `1i${port}` })),
+    })
+    const { backends } = createPlanner(rules)(await listOf(api))
+    const servers = backends.flatMap((backend) => backend.servers.map(({ port }) => port))
+    expect(servers).toEqual(ports.includes('8080:80/tcp') ? [8080] : [])
+  })
+
+  test('keeps the name of each container while it is there, whatever comes and goes beside it', async () => {
+    const launchConfig = { labels: PORT, ports: ['80/tcp'] }
+    const api = await start({ name: 'web', launchConfig, publicEndpoints: [] })
+    const [service] = [...api.world.services.values()]
+    const source = sourceOf(api)
+    const names = async (...hosts: number[]) => {
+      const publicEndpoints = hosts.map((host) => ({
+        ...{ ipAddress: `10.0.0.${Math.trunc(host)}`, port: 8000 + host * 10, instanceId: `1i${host}` },
+      }))
+      Object.assign(service ?? {}, { publicEndpoints })
+      const told = (await source.list(signal)).map(({ name, ports }) => [ports[0]?.published?.port ?? 0, name] as const)
+      return Object.fromEntries(told)
+    }
+    expect(await names()).toEqual({ 0: 'web' })
+    expect(await names(8)).toEqual({ 8080: 'web' })
+    expect(await names(8, 7)).toEqual({ 8080: 'web', 8070: 'web@10.0.0.7' })
+    expect(await names(7, 8.5, 8)).toEqual({ 8080: 'web', 8070: 'web@10.0.0.7', 8085: 'web@10.0.0.8:8085' })
+    // The name of what has just gone is nobody's for a moment, so that whoever gets it next has to prove itself.
+    expect(await names(7, 9)).toEqual({ 8070: 'web@10.0.0.7', 8090: 'web@10.0.0.9' })
+    expect(await names(7, 9, 6)).toEqual({ 8070: 'web@10.0.0.7', 8090: 'web@10.0.0.9', 8060: 'web' })
+    expect(await names()).toEqual({ 0: 'web' })
   })
 
   test('is called by its name alone when it is the oldest of that name, in whatever stack', async () => {
@@ -254,6 +327,87 @@ describe('which projects count', () => {
   })
 })
 
+describe('a project that is not active', () => {
+  const two = async () => {
+    const api = await start({ name: 'a' }, { name: 'b', project: 'Other' })
+    return { api, other: api.world.project('Other') }
+  }
+  const namesOf = (instances: readonly Instance[]) => instances.map(({ name }) => name).join(' ')
+
+  test.each(['inactive', 'deactivating', 'removed', 'whatever'])('%s, is left out, with one warning', async (state) => {
+    const { api, other } = await two()
+    other.state = state
+    const { log, warnings } = recorder()
+    const source = sourceOf(api, {}, 'v2-beta', log)
+    for (let round = 0; round < 2; round++) expect(namesOf(await source.list(signal))).toBe('a')
+    expect(warnings).toEqual([expect.objectContaining({ project: 'Other', id: other.id, state })])
+    expect(api.requests.filter((request) => request.includes(other.id))).toEqual([])
+  })
+
+  test('since a moment ago, or gone, is left out at once', async () => {
+    const { api, other } = await two()
+    const source = sourceOf(api)
+    expect(namesOf(await source.list(signal))).toBe('a b')
+    other.state = 'inactive'
+    expect(namesOf(await source.list(signal))).toBe('a')
+    other.state = 'active'
+    expect(namesOf(await sourceOf(api).list(signal))).toBe('a b')
+    api.world.projects.delete(other.id)
+    expect(namesOf(await source.list(signal))).toBe('a')
+  })
+
+  test('because it is being changed, is an outage: nothing of it is taken away', async () => {
+    const { api, other } = await two()
+    const source = sourceOf(api)
+    await source.list(signal)
+    other.state = 'updating-active'
+    expect(await source.list(signal).catch(messageOf)).toMatch(
+      /^nothing is told of project Other \(1a\d+\) while it is updating-active: GET .* answered 403/,
+    )
+    other.state = 'active'
+    expect(namesOf(await source.list(signal))).toBe('a b')
+  })
+
+  test('and the only one that counts: that is told instead of nothing', async () => {
+    const { api, other } = await two()
+    other.state = 'inactive'
+    expect(await listOf(api, { project: 'Other' }).catch(messageOf)).toMatch(
+      /^project Other \(1a\d+\) is inactive at http:\S+; activate it there, or set RANCHER_PROJECT/,
+    )
+  })
+})
+
+describe('when others come and go while pages are turned', () => {
+  test('what was passed over is asked for by itself, and its stack too', async () => {
+    const api = await start(...['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, stack: `stack-${name}` })))
+    const source = sourceOf(api)
+    const told = async () => (await source.list(signal)).map(({ name, stack }) => `${name} ${stack}`)
+    await told()
+    const [a, , c] = [...api.world.services.values()]
+    const passed = `services/${c?.id}`
+    api.before(/services\?.*marker=m2/, () => void api.world.services.delete(a?.id ?? ''))
+    // It was there when it was read.
+    expect(await told()).toEqual(['a stack-a', 'b stack-b', 'c stack-c', 'd stack-d', 'e stack-e'])
+    expect(api.requests.filter((request) => request.includes(passed))).toHaveLength(1)
+
+    api.add({ name: 'f', stack: 'stack-f', labels: PORT })
+    api.before(/stacks\?.*marker=m2/, () => void api.world.stacks.delete(a?.stackId ?? ''))
+    expect(await told()).toEqual(['b', 'c', 'd', 'e', 'f'].map((name) => `${name} stack-${name}`))
+  })
+
+  test('what is gone is asked for once', async () => {
+    const api = await start(...['a', 'b', 'c'].map((name) => ({ name })))
+    const source = sourceOf(api)
+    await source.list(signal)
+    const [a] = [...api.world.services.values()]
+    Object.assign(a ?? {}, { state: 'removed' })
+    for (let round = 0; round < 3; round++) expect(await source.list(signal)).toHaveLength(2)
+    api.pageLimit = 1
+    for (let round = 0; round < 3; round++) expect(await source.list(signal)).toHaveLength(2)
+    expect(api.requests.filter((request) => request.includes(`services/${a?.id}`)).length).toBeLessThan(2)
+  })
+})
+
 describe('what is asked of Rancher', () => {
   test('names of projects and stacks are asked for once, and again when a stack is new', async () => {
     const api = await start({ name: 'a', stack: 'one' })
@@ -289,16 +443,42 @@ describe('what is asked of Rancher', () => {
   })
 })
 
+describe('a service whose endpoints are not told yet', () => {
+  test('is starting, and looked at twice a second, for a minute', async () => {
+    const api = await start({ name: 'web', publicEndpoints: [] }, { name: 'worker', launchConfig: { ports: [] } })
+    const clock = createFakeClock()
+    const source = sourceOf(api, { clock })
+    const healths = async () => (await source.list(signal)).map(({ name, health }) => `${name} ${health}`)
+    expect(await healths()).toEqual(['web starting', 'worker none'])
+    await clock.pass(59_999)
+    expect(await healths()).toEqual(['web starting', 'worker none'])
+    await clock.pass(1)
+    expect(await healths()).toEqual(['web none', 'worker none'])
+  })
+
+  test('is ready as soon as they are', async () => {
+    const api = await start({ name: 'web', publicEndpoints: [] })
+    const source = sourceOf(api)
+    expect(await source.list(signal)).toMatchObject([{ health: 'starting' }])
+    Object.assign([...api.world.services.values()][0] ?? {}, {
+      publicEndpoints: [{ ipAddress: '10.0.0.1', port: 8080 }],
+    })
+    expect(await source.list(signal)).toMatchObject([{ health: 'none', ports: [{ port: 80, published: {} }] }])
+  })
+})
+
 describe('as time passes', () => {
   /** Follows with a clock of the test's own, which passes when the source sleeps. */
   async function follow(api: RancherApi, pollInterval: number) {
     const clock = createFakeClock()
     const { signal: forever, abort } = controlled()
     const events = { report: () => undefined, failed: () => undefined }
-    const ended = sourceOf(api, { clock, pollInterval }).watch(events, forever)
+    const source = sourceOf(api, { clock, pollInterval })
+    const ended = source.watch(events, forever)
     const asked = (word: RegExp) => api.requests.filter((request) => word.test(request)).length
     const looked = async () => until('it sleeps', () => clock.sleepers() === 1)
     await looked()
+    const nudge = () => source.nudge?.()
     const pass = async (ms: number) => {
       const before = asked(/services/)
       await clock.pass(ms)
@@ -310,7 +490,7 @@ describe('as time passes', () => {
       abort()
       await ended
     }
-    return { pass, asked, stop }
+    return { pass, asked, stop, nudge }
   }
 
   test('what is under way is looked at twice a second, but not for ever', async () => {
@@ -321,6 +501,14 @@ describe('as time passes', () => {
     for (let second = 0; second < 120; second++) await pass(500)
     expect(await pass(500)).toBe(0)
     expect(await pass(9500)).toBe(1)
+    await stop()
+  })
+
+  test('it is looked at once somebody says that there may be something to see', async () => {
+    const api = await start({ name: 'web' })
+    const { asked, nudge, stop } = await follow(api, 600_000)
+    nudge()
+    await until('it is looked', () => asked(/services/) === 2)
     await stop()
   })
 

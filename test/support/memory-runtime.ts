@@ -78,6 +78,5 @@ export function createMemoryRuntime(source = 'docker'): MemoryRuntime {
         Object.entries(labels).every(([name, value]) => workload.labels[name] === value),
       ),
     traffic: async () => undefined,
-    watch: (_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
   }
 }

@@ -82,7 +82,9 @@ describe('the double of Rancher', () => {
     expect([asked.status, asked.body.state, asked.body.transitioning]).toEqual([202, 'activating', 'yes'])
     expect(asked.body.actions.activate).toBeUndefined()
     const active = await until('it is active', async () => (await look()).state === 'active' && look())
-    const [{ ipAddress, port }] = active.publicEndpoints
+    const [{ ipAddress, port }] = await until('its endpoints are told', () =>
+      look().then(({ publicEndpoints }) => publicEndpoints?.length > 0 && publicEndpoints),
+    )
     await until('its app answers', () => fetch(`http://${ipAddress}:${port}`))
     await ask('POST', active.actions.deactivate)
     expect((await look()).state).toBe('deactivating')
@@ -117,5 +119,58 @@ describe('the double of Rancher', () => {
     await until('it is removed', async () => (await ask('GET', path)).body.state === 'removed')
     expect((await ask('GET', `${project()}/services`)).body.data).toEqual([])
     await until('it is gone', async () => (await ask('GET', path)).status === 404)
+  })
+
+  test('tells endpoints later than everything else', async () => {
+    api.world.endpointsMs = 60_000
+    const service = lodge()
+    api.world.act(service, 'activate')
+    await until('it is active', () => service.state === 'active')
+    expect([service.healthState, service.publicEndpoints]).toEqual(['healthy', []])
+  })
+
+  test('gives a service its public ports when it is made, and each of its containers a host of its own', async () => {
+    const { stackId } = api.add({ name: 'db' })
+    const launchConfig = { imageUuid: `docker:${RANCHER_IMAGE}`, ports: ['80/tcp'] }
+    const wanted = { name: 'web', stackId, scale: 2, launchConfig }
+    const service = api.world.services.get((await ask('POST', `${project()}/services`, wanted)).body.id) as Service
+    service.secondaryLaunchConfigs = [{ ports: ['3306:3306'] }]
+    await until('it is made', () => service.state === 'inactive')
+    const outer = Number(/^(\d+):80\/tcp$/.exec(service.launchConfig?.ports?.[0] ?? '')?.[1])
+    api.world.act(service, 'activate')
+    await until('all endpoints are told', () => service.publicEndpoints?.length === 4)
+    expect(service.publicEndpoints?.map(({ ipAddress, port }) => `${ipAddress} ${port}`)).toEqual([
+      ...[`127.0.0.1 ${outer}`, '127.0.0.1 3306'],
+      ...[`127.0.0.2 ${outer}`, '127.0.0.2 3306'],
+    ])
+  })
+
+  test('calls a service initializing as a whole while one of its containers is', async () => {
+    const launchConfig = { imageUuid: `docker:${RANCHER_IMAGE}`, ports: ['80/tcp'], healthCheck: { port: 80 } }
+    const service = lodge({ launchConfig })
+    api.world.act(service, 'activate')
+    await until('it is well', () => service.state === 'active' && service.healthState === 'healthy')
+    api.world.healthMs = 60_000
+    await ask('PUT', `${project()}/services/${service.id}`, { scale: 2 })
+    await until('there are two', () => service.publicEndpoints?.length === 2)
+    expect(service.healthState).toBe('initializing')
+  })
+
+  test('restarts the containers of a service one after the other', async () => {
+    const service = lodge({ scale: 2 })
+    api.world.act(service, 'activate')
+    await until('it is active', () => service.state === 'active')
+    api.world.act(service, 'restart')
+    expect([service.state, api.world.actions(service)]).toEqual([
+      'restarting',
+      expect.arrayContaining(['activate', 'deactivate']),
+    ])
+    await until('it has', () => service.state === 'active' && api.world.starts(service.id) === 4)
+  })
+
+  test('lists a project that is not active, and tells nothing of it', async () => {
+    api.world.project('Default').state = 'inactive'
+    expect((await ask('GET', '/v2-beta/projects')).body.data).toMatchObject([{ name: 'Default', state: 'inactive' }])
+    expect(await ask('GET', `${project()}/services`)).toMatchObject({ status: 403, body: { code: 'Forbidden' } })
   })
 })

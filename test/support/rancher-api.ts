@@ -8,10 +8,22 @@ export { type Endpoint, type LaunchConfig, RANCHER_IMAGE, type Service } from '.
 
 /**
  * - `down`: every connection is dropped; `slow`: the answer never comes; `cut`: the connection breaks within the body.
- * - `garbage`: a page of HTML with status 200; `500`, `503`: such an error; `endless`: a body without end.
- * - `loop`: the next page of a list is the same page; `foreign`: it is on another host.
+ * - `garbage`: a page of HTML with status 200; `409`, `500`, `503`: such an error; `endless`: a body without end.
+ * - `loop`: the next page of a list is the first again; `foreign`: it is said to be on another host, below
+ *   another path; `unmarked`: it is called something that is no page.
  */
-export type RancherFault = 'down' | 'slow' | 'cut' | 'garbage' | '500' | '503' | 'endless' | 'loop' | 'foreign'
+export type RancherFault =
+  | 'down'
+  | 'slow'
+  | 'cut'
+  | 'garbage'
+  | '409'
+  | '500'
+  | '503'
+  | 'endless'
+  | 'loop'
+  | 'foreign'
+  | 'unmarked'
 
 export interface ServiceFacts extends Partial<Omit<Service, 'id' | 'projectId' | 'stackId'>> {
   readonly name: string
@@ -36,6 +48,8 @@ export interface RancherApi {
   pageLimit: number
   /** From now on answers are faulty, all of them or those whose method, path and query match; undefined mends. */
   fault(kind: RancherFault | undefined, path?: RegExp): void
+  /** Does something once, just before the answer to the next request that matches, as others do behind a caller's back. */
+  before(path: RegExp, work: () => void): void
   /** `METHOD PATH?QUERY` of every request so far, oldest first. */
   readonly requests: readonly string[]
   close(): Promise<void>
@@ -49,6 +63,7 @@ export async function startRancherApi(): Promise<RancherApi> {
   const world = createWorld()
   const requests: string[] = []
   let broken: { kind: RancherFault; path: RegExp } | undefined
+  const pending: { path: RegExp; work: () => void }[] = []
   world.project('Default')
 
   const respond = async (request: IncomingMessage, response: ServerResponse) => {
@@ -57,6 +72,8 @@ export async function startRancherApi(): Promise<RancherApi> {
     const fault = broken?.path.test(`${method} ${url}`) ? broken.kind : undefined
     if (fault && sendFault(fault, response)) return
     const body = await readBody(request)
+    const next = pending.findIndex(({ path }) => path.test(`${method} ${url}`))
+    if (next >= 0) pending.splice(next, 1)[0]?.work()
     const origin = `http://${request.headers.host}`
     const reply = isKnown(request.headers.authorization)
       ? answerTo({ world, method, url: new URL(url, origin), body, pageLimit: api.pageLimit })
@@ -88,6 +105,7 @@ export async function startRancherApi(): Promise<RancherApi> {
       broken = kind === undefined ? undefined : { kind, path }
       if (kind === 'down') listener.dropAll()
     },
+    before: (path, work) => void pending.push({ path, work }),
     requests,
     async close() {
       await listener.close()
@@ -113,16 +131,22 @@ function send(response: ServerResponse, { status, body }: Reply): void {
 
 /** A list whose next page leads astray. */
 function misled(reply: Reply, fault: RancherFault, url: URL): Reply {
-  const next = fault === 'loop' ? url.href : `http://192.0.2.1:8080${url.pathname}?marker=x`
-  return { ...reply, body: { ...(reply.body as object), pagination: { next, limit: 2, partial: true } } }
+  const { pagination, ...body } = reply.body as { pagination?: { next: string | null } }
+  const next = new URL(fault === 'loop' ? url : (pagination?.next ?? url))
+  if (fault === 'loop') next.searchParams.set('marker', 'm0')
+  else Object.assign(next, { host: '192.0.2.1:8080', pathname: `/rancher${next.pathname}` })
+  const isLast = fault === 'foreign' && !pagination?.next
+  const href = fault === 'unmarked' ? 'nowhere' : next.href
+  return { ...reply, body: { ...body, pagination: { next: isLast ? null : href, limit: 2, partial: !isLast } } }
 }
 
 /** @returns whether that was the answer */
 function sendFault(kind: RancherFault, response: ServerResponse): boolean {
   const half = '{"type":"collection","data":[{"id":"1s1","na'
-  if (kind === 'loop' || kind === 'foreign') return false
+  if (['loop', 'foreign', 'unmarked'].includes(kind)) return false
   if (kind === 'down') response.destroy()
   if (kind === 'garbage') response.end('<html><body>It works!</body></html>')
+  if (kind === '409') send(response, refuse(409, 'Conflict'))
   if (kind === '500') send(response, refuse(500, 'ServerError'))
   if (kind === '503') response.writeHead(503, { 'content-type': 'text/html' }).end('<h1>no server\r\nis there</h1>')
   if (kind === 'cut') response.writeHead(200, { 'content-length': '1000' }).write(half, () => void response.destroy())

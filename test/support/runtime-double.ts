@@ -276,7 +276,6 @@ export function createEngineDouble(clock: Clock, source = 'test', subnet = '10.0
     pull: () => Promise.reject(new Error('not here')),
     list: () => Promise.reject(new Error('not here')),
     traffic: async () => undefined,
-    watch: async () => undefined,
   }
 
   const engine: EngineDouble = {

@@ -10,7 +10,7 @@ import { baseOf, type RancherAddress, type RancherBase } from './address.js'
  * Rancher 1.x's API. What it answers is handed on for the caller to judge where Rancher has understood the request (2xx,
  * 404, 409, 422 and their like). Everything else is a HostlerError with the URL and the status, and never with a key:
  * `rancher-unreachable` (no answer in time, or half of one), `rancher-key` (401, 403), `rancher-status` (5xx and what else
- * no Rancher says), `rancher-syntax`, `rancher-shape`, `rancher-paging`.
+ * no Rancher says), `rancher-missing` (a list that is not there), `rancher-syntax`, `rancher-shape`, `rancher-paging`.
  */
 export interface RancherClient {
   readonly base: RancherBase
@@ -18,7 +18,13 @@ export interface RancherClient {
   /** The JSON at a URL; undefined when there is nothing (404). */
   read(url: string, signal: AbortSignal): Promise<unknown>
   /** Every entry of a list, all of its pages. */
-  list(url: string, signal: AbortSignal): Promise<unknown[]>
+  list(url: string, signal: AbortSignal): Promise<RancherList>
+}
+
+export interface RancherList {
+  readonly entries: readonly unknown[]
+  /** Rancher counts entries to find the next page: when one goes meanwhile, another one is passed over. */
+  readonly isOnePage: boolean
 }
 
 export interface RancherRequest {
@@ -92,8 +98,8 @@ function createClient(agent: Agent, address: RancherAddress, timeoutMs: number):
     throw new HostlerError('rancher-status', `GET ${shown(url)} answered ${status}: ${complaint}`)
   }
 
-  async function list(url: string, signal: AbortSignal): Promise<unknown[]> {
-    const found: unknown[] = []
+  async function list(url: string, signal: AbortSignal): Promise<RancherList> {
+    const entries: unknown[] = []
     const seen = new Set<string>()
     let next: string | undefined = withLimit(url)
     while (next !== undefined) {
@@ -104,16 +110,20 @@ function createClient(agent: Agent, address: RancherAddress, timeoutMs: number):
         )
       }
       seen.add(next)
-      const answer: unknown = await read(next, signal)
-      const { success, data: page } = pageSchema.safeParse(answer)
-      if (!success) {
-        const problem = answer === undefined ? 'is not there (404)' : 'is not a list'
-        throw new HostlerError('rancher-shape', `${shown(next)} ${problem}; see that RANCHER_URL leads to Rancher 1.x`)
-      }
-      for (const entry of page.data) found.push(entry)
-      next = page.pagination?.next ? sameOrigin(page.pagination.next, next) : undefined
+      const page = await readPage(next, signal)
+      for (const entry of page.data) entries.push(entry)
+      next = page.pagination?.next ? pageAfter(next, page.pagination.next) : undefined
     }
-    return found
+    return { entries, isOnePage: seen.size === 1 }
+  }
+
+  async function readPage(url: string, signal: AbortSignal) {
+    const answer = await read(url, signal)
+    const remedy = 'see that RANCHER_URL leads to Rancher 1.x'
+    if (answer === undefined) throw new HostlerError('rancher-missing', `${shown(url)} is not there (404); ${remedy}`)
+    const { success, data } = pageSchema.safeParse(answer)
+    if (success) return data
+    throw new HostlerError('rancher-shape', `${shown(url)} is not a list; ${remedy}`)
   }
 
   return { base, call, read, list }
@@ -121,14 +131,19 @@ function createClient(agent: Agent, address: RancherAddress, timeoutMs: number):
 
 const withLimit = (url: string): string => `${url}${url.includes('?') ? '&' : '?'}limit=${PAGE_LIMIT}`
 
-/** A reply is somebody else's text: keys go nowhere but where the operator sends them. */
-function sameOrigin(link: string, from: string): string {
-  const url = URL.canParse(link, from) ? new URL(link, from) : undefined
-  if (url?.origin === new URL(from).origin) return url.href
-  const where = `the page after ${shown(from)} is said to be at ${shown(link)}`
-  const remedy =
-    'set RANCHER_URL to the address that Rancher itself names, or let the proxy before it tell X-Forwarded-Proto'
-  throw new HostlerError('rancher-paging', `${where}, which is not followed; ${remedy}`)
+/**
+ * Of what Rancher calls the next page only the marker is taken. Behind a proxy it names itself by a scheme, host or path at
+ * which it cannot be reached from here; and keys go nowhere but where the operator sends them.
+ */
+function pageAfter(from: string, link: string): string {
+  const marker = URL.canParse(link, from) ? new URL(link, from).searchParams.get('marker') : null
+  if (marker === null) {
+    const where = `the page after ${shown(from)} is said to be at ${shown(link)}`
+    throw new HostlerError('rancher-paging', `${where}, which has no marker; see that RANCHER_URL leads to Rancher 1.x`)
+  }
+  const url = new URL(from)
+  url.searchParams.set('marker', marker)
+  return url.href
 }
 
 async function send(agent: Agent, { method, url, body }: RancherRequest, authorization: string, signal: AbortSignal) {

@@ -43,6 +43,12 @@ const launchConfig = z
   })
   .nullish()
 
+/** Of sidekicks: containers that go where those of the service go. */
+const secondaryLaunchConfigs = z
+  .array(z.object({ ports: texts }))
+  .nullish()
+  .transform((list) => list ?? [])
+
 const publicEndpoints = z
   .array(z.object({ ipAddress: textOrNone, port: z.number().int().nullish(), instanceId: textOrNone }))
   .nullish()
@@ -60,9 +66,14 @@ const serviceSchema = z
     healthState: textOrNone,
     transitioning: textOrNone,
     transitioningMessage: textOrNone,
+    scale: z
+      .number()
+      .nullish()
+      .transform((scale) => scale ?? 1),
     createdTS: z.number().nullish(),
     created: textOrNone,
     launchConfig,
+    secondaryLaunchConfigs,
     publicEndpoints,
     actions: z
       .record(z.string(), z.unknown())
@@ -78,7 +89,7 @@ const serviceSchema = z
 
 export type RancherService = z.output<typeof serviceSchema>
 
-const namedSchema = z.object({ id, name: z.string().min(1) })
+const namedSchema = z.object({ id, name: z.string().min(1), state: textOrNone })
 
 /** A project or a stack. */
 export type RancherNamed = z.output<typeof namedSchema>

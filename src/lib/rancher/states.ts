@@ -3,32 +3,40 @@ import type { RancherService } from './shapes.js'
 export type ServiceState = 'running' | 'restarting' | 'stopping' | 'stopped'
 export type ServiceHealth = 'none' | 'starting' | 'healthy' | 'unhealthy'
 
-/** What its containers do. During an upgrade there are some, and Rancher's endpoints tell which. */
+/** What its containers do. While they are replaced or restarted there are some, and Rancher's endpoints tell which. */
 export function stateOf({ state, healthState }: Pick<RancherService, 'state' | 'healthState'>): ServiceState {
   // Each container has run once and ended, as it was asked to.
   if (healthState === 'started-once') return 'stopped'
-  if (RUNNING.has(state)) return 'running'
-  if (COMING.has(state)) return 'restarting'
+  if (RUNNING.has(state) || REPLACING.has(state)) return 'running'
+  if (state === 'activating') return 'restarting'
   return GOING.has(state) ? 'stopping' : 'stopped'
 }
 
-const RUNNING = new Set([
-  ...['', 'active', 'updating-active', 'upgrading', 'upgraded', 'finishing-upgrade'],
-  ...['canceling-upgrade', 'canceled-upgrade', 'rolling-back'],
-])
-const COMING = new Set(['activating', 'restarting'])
+const RUNNING = new Set(['', 'active', 'updating-active', 'upgraded', 'canceled-upgrade'])
+/** One container after the other. Where there is but one, none is well for a moment. */
+const REPLACING = new Set(['restarting', 'upgrading', 'finishing-upgrade', 'canceling-upgrade', 'rolling-back'])
 const GOING = new Set(['deactivating', 'removing'])
 
 /**
  * Rancher calls a service without a health check healthy while all of its containers run. `degraded`: some take traffic, and
  * nobody but the proxy can tell which.
  */
-export function healthOf(service: Pick<RancherService, 'state' | 'healthState' | 'launchConfig'>): ServiceHealth {
-  const { healthState, launchConfig } = service
+export function healthOf(service: RancherService): ServiceHealth {
+  const { state, launchConfig } = service
   const isUp = stateOf(service) === 'running'
-  if (launchConfig?.healthCheck !== true && (!isUp || HEALTHY.has(healthState))) return 'none'
-  if (HEALTHY.has(healthState)) return healthState === '' ? 'none' : 'healthy'
-  return COMING_UP.has(healthState) ? 'starting' : 'unhealthy'
+  const health = healthStateOf(service)
+  if (launchConfig?.healthCheck !== true && (!isUp || HEALTHY.has(health))) return 'none'
+  if (HEALTHY.has(health)) return health === '' ? 'none' : 'healthy'
+  return COMING_UP.has(health) || REPLACING.has(state) ? 'starting' : 'unhealthy'
+}
+
+/**
+ * Rancher calls the whole service `initializing` as soon as one of several containers is, however many others serve. Those
+ * that have just come are for the proxy and the readiness probe to judge.
+ */
+function healthStateOf({ healthState, publicEndpoints, scale, secondaryLaunchConfigs }: RancherService): string {
+  const isOne = scale * (1 + secondaryLaunchConfigs.length) <= 1 && publicEndpoints.length <= 1
+  return COMING_UP.has(healthState) && publicEndpoints.length > 0 && !isOne ? 'degraded' : healthState
 }
 
 const HEALTHY = new Set(['', 'healthy', 'updating-healthy', 'degraded'])
@@ -36,8 +44,10 @@ const COMING_UP = new Set(['initializing', 'reinitializing'])
 
 /** Something is under way, and will end by itself. */
 export const isChanging = ({ state, transitioning, healthState }: RancherService): boolean =>
-  transitioning === 'yes' || CHANGING.test(state) || COMING_UP.has(healthState)
+  transitioning === 'yes' || isOnItsWay({ state }) || COMING_UP.has(healthState)
 
-const CHANGING = /^(?:requested|registering|activating|restarting|deactivating|removing|updating-.*)$/
+/** From one state to the next. */
+export const isOnItsWay = ({ state }: Pick<RancherService, 'state'>): boolean =>
+  REPLACING.has(state) || /^(?:requested|registering|activating|deactivating|removing|updating-.*)$/.test(state)
 
 export const isGone = ({ state }: Pick<RancherService, 'state'>): boolean => /^(?:removed|purging|purged)$/.test(state)

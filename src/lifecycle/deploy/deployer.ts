@@ -11,7 +11,8 @@ import type { DeployRequest } from './request.js'
  */
 export interface Deployer {
   /**
-   * Creates and starts. The same name with the same content gives the same id again.
+   * Creates and starts. The same name with the same content gives the same id again; names are compared where the runtime
+   * does so.
    * @throws RuntimeError; HostlerError `DEPLOY_CONFLICT` when the name has other content, `DEPLOY_REFUSED` for what is not allowed
    */
   deploy(
@@ -20,7 +21,9 @@ export interface Deployer {
     signal: AbortSignal,
   ): Promise<{ readonly id: string }>
   list(signal: AbortSignal): Promise<Workload[]>
+  /** @throws HostlerError `AMBIGUOUS` when several of them have that name */
   start(idOrName: string, signal: AbortSignal): Promise<{ readonly id: string }>
+  /** @throws HostlerError `AMBIGUOUS` */
   remove(idOrName: string, signal: AbortSignal): Promise<void>
 }
 
@@ -53,8 +56,19 @@ export function createDeployer(inputs: DeployerInputs): Deployer {
 
   async function ours(idOrName: string, signal: AbortSignal): Promise<Workload> {
     const workload = await runtime.inspect(idOrName, signal)
-    if (workload && isOurs(workload)) return workload
+    const isMeant = workload !== undefined && (workload.id === idOrName || !runtime.namesake)
+    const found = isMeant ? [workload].filter(isOurs) : await named(idOrName, signal)
+    if (found.length > 1) {
+      const ids = found.map(({ id }) => id).join(', ')
+      throw new HostlerError('AMBIGUOUS', `Several that were deployed here have that name; write one of ${ids}.`)
+    }
+    if (found[0]) return found[0]
     throw new RuntimeError('no-such-workload', 'No container that was deployed here has that name or id.')
+  }
+
+  /** Ours of that name, of which there may be several. */
+  async function named(name: string, signal: AbortSignal): Promise<Workload[]> {
+    return runtime.namesake ? (await runtime.list(ORIGIN, signal)).filter((one) => one.name === name) : []
   }
 
   async function create(spec: WorkloadSpec, progress: (step: PullStep) => void, signal: AbortSignal) {
@@ -70,7 +84,7 @@ export function createDeployer(inputs: DeployerInputs): Deployer {
 
   async function deploy(request: DeployRequest, progress: (step: PullStep) => void, signal: AbortSignal) {
     const spec = specOf(request, inputs)
-    const known = await runtime.inspect(spec.name, signal)
+    const known = await (runtime.namesake?.(spec, signal) ?? runtime.inspect(spec.name, signal))
     if (known) {
       assertSame(known, spec)
       await runtime.start(known.id, signal)

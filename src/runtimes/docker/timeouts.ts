@@ -11,7 +11,6 @@ export const DEFAULT_TIMEOUTS = {
   stopMs: 30_000,
   /** Deleting files takes its time. */
   removeMs: 120_000,
-  connectMs: 10_000,
   /** Without a word of progress. */
   pullQuietMs: 120_000,
   pullMs: 3_600_000,

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../../lib/clock.js'
 import { codeOf } from '../../lib/errors.js'
 import { printable } from '../../lib/printable.js'
+import { isOnItsWay } from '../../lib/rancher/states.js'
 import { RuntimeError } from '../runtime.js'
 import { type Desk, type Found, noSuchService } from './desk.js'
 import { type Goal, removing, starting, stopping } from './goals.js'
@@ -48,6 +49,7 @@ async function bring(deps: ActDeps, goal: Goal, { id, find, look }: Trip): Promi
   const { clock, timeouts } = deps
   const began = clock.elapsed()
   let asked = false
+  let movedAt = began
   for (let found = await find(false); ; found = await find(asked)) {
     if (!found && goal.endsWhenGone(asked)) return
     if (!found) throw noSuchService(id)
@@ -55,8 +57,11 @@ async function bring(deps: ActDeps, goal: Goal, { id, find, look }: Trip): Promi
     if (step === 'done') return
     if (step === 'failed') throw await givenUp(deps, { ...look, found, asked })
     asked ||= step === 'asked'
-    const waitedMs = clock.elapsed() - began
-    if (!asked && waitedMs > timeouts.actionMs) throw notOffered(goal, found, look.what)
+    const now = clock.elapsed()
+    const waitedMs = now - began
+    // What somebody else has begun ends first, in its own time.
+    if (isOnItsWay(found.service) && found.service.transitioning !== 'error') movedAt = now
+    if (!asked && now - movedAt > timeouts.actionMs) throw notOffered(goal, found, look.what)
     if (waitedMs > goal.timeoutMs(found)) throw tooLong(found, look.what, waitedMs)
     await clock.sleep(timeouts.lookMs, look.signal)
   }

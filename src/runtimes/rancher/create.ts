@@ -1,17 +1,19 @@
 import type { Logger } from 'pino'
 import { printable } from '../../lib/printable.js'
-import type { Census, RancherProject } from '../../lib/rancher/census.js'
 import { stackWord } from '../../lib/rancher/census.js'
 import type { RancherAnswer, RancherClient } from '../../lib/rancher/client.js'
-import { readNamed, readService } from '../../lib/rancher/shapes.js'
+import type { RancherProject, WithProjects } from '../../lib/rancher/projects.js'
+import { type RancherService, readNamed, readService } from '../../lib/rancher/shapes.js'
+import { isGone } from '../../lib/rancher/states.js'
 import { orAborted } from '../../lib/signals.js'
 import { RuntimeError, type WorkloadLimits, type WorkloadSpec } from '../runtime.js'
 import { type Desk, isDone, refusal } from './desk.js'
 import { DEFAULT_NETWORK, isServiceName } from './look.js'
+import { validate } from './validate.js'
 
 export interface CreateDeps {
   readonly desk: Desk
-  readonly census: Census
+  readonly withProjects: WithProjects
   readonly labels: CreateLabels
   /** The stack of what names none. */
   readonly stack: string
@@ -38,41 +40,37 @@ export async function createService(
   validate(spec)
   const what = `creating service ${JSON.stringify(spec.name)}`
   const made = deps.desk.work(what, signal, async (client) => {
-    const project = await theProject(deps, client, signal)
-    const stackId = await stackOf(deps, client, project, spec, signal)
+    const place = await deps.withProjects(client, signal, async (projects) => {
+      const project = theProject(projects)
+      return { project, stackId: await stackOf(deps, client, project, spec, signal) }
+    })
     signal.throwIfAborted()
-    return post(deps, { client, project, stackId, spec, what, signal })
+    return post(deps, { client, ...place, spec, what, signal })
   })
   return orAborted(made, signal)
 }
 
-/** Of Docker's grammar as much as decides whether it could be one. */
-const IMAGE = /^[a-z0-9][A-Za-z0-9._:/@-]{0,511}$/
-
-/** `host` and `container:…` would publish nothing of their own. */
-const NETWORKS = [DEFAULT_NETWORK, 'bridge']
-
-function validate({ name, image, env, networks }: WorkloadSpec): void {
-  if (!isServiceName(name)) {
-    const rule = 'use letters, digits and single -, 63 at most'
-    throw new RuntimeError('refused', `${JSON.stringify(name.slice(0, 80))} is no name for a service; ${rule}`)
-  }
-  if (!IMAGE.test(image))
-    throw new RuntimeError('refused', `${JSON.stringify(image.slice(0, 80))} is an invalid reference to an image`)
-  const wrong = Object.keys(env).find((variable) => variable === '' || variable.includes('='))
-  if (wrong !== undefined)
-    throw new RuntimeError('refused', `${JSON.stringify(wrong)} is no name for an environment variable`)
-  const unknown = networks.find((network) => !NETWORKS.includes(network))
-  if (unknown !== undefined) {
-    const remedy = `services of Rancher join ${NETWORKS.map((network) => JSON.stringify(network)).join(' or ')}`
-    throw new RuntimeError('no-such-network', `there is no network ${JSON.stringify(unknown.slice(0, 80))}; ${remedy}`)
-  }
-  if (networks.length > 1)
-    throw new RuntimeError('refused', `a service of Rancher joins one network; name one of ${networks.join(', ')}`)
+/** The service that has the name of this one in the stack that it would go into: names are unique there, whatever their case. */
+export async function namesakeOf(
+  deps: CreateDeps,
+  spec: Pick<WorkloadSpec, 'name' | 'labels'>,
+  signal: AbortSignal,
+): Promise<RancherService | undefined> {
+  if (!isServiceName(spec.name)) return undefined
+  const stack = stackNameOf(deps, spec)
+  return deps.desk.work(`looking for service ${JSON.stringify(spec.name)}`, signal, (client) =>
+    deps.withProjects(client, signal, async (projects) => {
+      const url = `${theProject(projects).url}/${stackWord(client)}`
+      const stackId = await stackIdOf(client, url, stack, signal)
+      if (stackId === undefined) return undefined
+      const { entries } = await client.list(`${url}/${stackId}/services?name=${spec.name}`, signal)
+      const isMeant = ({ name }: RancherService) => name.toLowerCase() === spec.name.toLowerCase()
+      return entries.map(readService).find((service) => isMeant(service) && !isGone(service))
+    }),
+  )
 }
 
-async function theProject({ census }: CreateDeps, client: RancherClient, signal: AbortSignal): Promise<RancherProject> {
-  const projects = await census.projects(client, signal)
+function theProject(projects: readonly RancherProject[]): RancherProject {
   if (projects[0] && projects.length === 1) return projects[0]
   const names = printable(projects.map(({ name }) => name).join(', '), 200)
   throw new RuntimeError(
@@ -81,29 +79,36 @@ async function theProject({ census }: CreateDeps, client: RancherClient, signal:
   )
 }
 
+/** The id of the stack of that name, in which case does not count. */
+async function stackIdOf(client: RancherClient, url: string, name: string, signal: AbortSignal) {
+  const { entries } = await client.list(`${url}?name=${name}`, signal)
+  const named = entries.map((answer) => readNamed(answer, 'stack'))
+  return named.find((one) => one.name.toLowerCase() === name.toLowerCase())?.id
+}
+
+function stackNameOf({ stack, labels }: CreateDeps, spec: Pick<WorkloadSpec, 'labels'>): string {
+  const name = spec.labels[`${labels.labelPrefix}.stack`]?.trim() || stack
+  if (isServiceName(name)) return name
+  throw new RuntimeError('refused', `${JSON.stringify(name.slice(0, 80))} is no name for a stack`)
+}
+
 /** The stack's id; it is made when it is missing. */
 async function stackOf(
-  { stack, labels }: CreateDeps,
+  deps: CreateDeps,
   client: RancherClient,
   project: RancherProject,
   spec: WorkloadSpec,
   signal: AbortSignal,
 ): Promise<string> {
-  const name = spec.labels[`${labels.labelPrefix}.stack`]?.trim() || stack
-  if (!isServiceName(name))
-    throw new RuntimeError('refused', `${JSON.stringify(name.slice(0, 80))} is no name for a stack`)
+  const name = stackNameOf(deps, spec)
   const url = `${project.url}/${stackWord(client)}`
-  const find = async () => {
-    const named = (await client.list(`${url}?name=${name}`, signal)).map((answer) => readNamed(answer, 'stack'))
-    return named.find((one) => one.name.toLowerCase() === name.toLowerCase())?.id
-  }
-  const found = await find()
+  const found = await stackIdOf(client, url, name, signal)
   if (found !== undefined) return found
   const what = `creating stack ${JSON.stringify(name)}`
   const answer = await client.call({ method: 'POST', url, body: { name } }, signal)
   if (isDone(answer)) return readNamed(answer.json, 'stack').id
   // Somebody else was quicker.
-  const other = answer.code === 'NotUnique' ? await find() : undefined
+  const other = answer.code === 'NotUnique' ? await stackIdOf(client, url, name, signal) : undefined
   if (other === undefined) throw refusal(what, answer)
   return other
 }

@@ -1,7 +1,7 @@
 import { HostlerError, messageOf } from '../../lib/errors.js'
 import { isRancherId, type RancherAddress } from '../../lib/rancher/address.js'
-import type { Census, RancherProject } from '../../lib/rancher/census.js'
 import { type RancherAnswer, type RancherClient, withRancherClient } from '../../lib/rancher/client.js'
+import type { RancherProject, WithProjects } from '../../lib/rancher/projects.js'
 import { type RancherService, readService } from '../../lib/rancher/shapes.js'
 import { isGone } from '../../lib/rancher/states.js'
 import { RuntimeError, type RuntimeErrorCode } from '../runtime.js'
@@ -21,9 +21,9 @@ export interface Desk {
   find(client: RancherClient, id: string, signal: AbortSignal): Promise<Found | undefined>
 }
 
-export function createDesk(address: RancherAddress, census: Census): Desk {
-  /** Where each service was found last. */
-  const homes = new Map<string, RancherProject>()
+export function createDesk(address: RancherAddress, withProjects: WithProjects): Desk {
+  /** In which project each service was found last. */
+  const homes = new Map<string, string>()
 
   return {
     async work(what, signal, job) {
@@ -41,22 +41,28 @@ export function createDesk(address: RancherAddress, census: Census): Desk {
     async find(client, instanceId, signal) {
       const id = serviceIdOf(instanceId)
       if (!isRancherId(id)) return undefined
-      const home = homes.get(id)
-      const projects = await census.projects(client, signal)
-      for (const project of home ? [home, ...projects.filter((other) => other !== home)] : projects) {
-        const url = `${project.url}/services/${id}`
-        const answer = await client.read(url, signal)
-        if (answer === undefined) continue
-        const service = readService(answer)
-        if (isGone(service)) break
-        homes.set(id, project)
-        return { service, project, url }
+      const found = await withProjects(client, signal, async (projects) => {
+        for (const project of homeFirst(projects, homes.get(id))) {
+          const url = `${project.url}/services/${id}`
+          const answer = await client.read(url, signal)
+          if (answer !== undefined) return { service: readService(answer), project, url }
+        }
+        return undefined
+      })
+      if (!found || isGone(found.service)) {
+        homes.delete(id)
+        return undefined
       }
-      homes.delete(id)
-      return undefined
+      homes.set(id, found.project.id)
+      return found
     },
   }
 }
+
+const homeFirst = (projects: readonly RancherProject[], home: string | undefined): RancherProject[] => [
+  ...projects.filter(({ id }) => id === home),
+  ...projects.filter(({ id }) => id !== home),
+]
 
 /** The source calls further addresses of a service `ID@ADDRESS`. */
 export const serviceIdOf = (instanceId: string): string => instanceId.split('@')[0] ?? ''

@@ -33,7 +33,8 @@ export const starting = ({ startMs }: Timeouts): Goal => ({
       return 'waiting'
     }
     if (service.actions.has('activate')) return ask('activate', attempt)
-    return service.state === 'activating' && service.transitioning === 'error' ? 'failed' : 'waiting'
+    if (service.state !== 'activating') return 'waiting'
+    return service.transitioning === 'error' ? 'failed' : 'asked'
   },
 })
 

@@ -9,8 +9,6 @@ import type { Desk } from './desk.js'
 export interface Look {
   inspect(idOrName: string, signal: AbortSignal): Promise<Workload | undefined>
   list(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Workload[]>
-  /** Every service, whatever its labels, by id. */
-  all(client: RancherClient, signal: AbortSignal): Promise<ReadonlyMap<string, Workload>>
 }
 
 /** @param stack whose services are meant when a name is in several stacks */
@@ -46,11 +44,6 @@ export function createLook(desk: Desk, census: Census, stack: string): Look {
           .map(toWorkload)
           .sort((a, b) => (a.name < b.name ? -1 : 1))
       }),
-    async all(client, signal) {
-      const counted = await census.services(client, signal)
-      const services = counted.map(({ answer }) => readService(answer)).filter((service) => !isGone(service))
-      return new Map(services.map((service) => [service.id, toWorkload(service)]))
-    },
   }
 }
 
@@ -59,7 +52,7 @@ export const isServiceName = (name: string): boolean =>
   /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(name) && !name.includes('--')
 
 /** Rancher tells neither when a service was started nor how its containers ended. */
-function toWorkload(service: RancherService): Workload {
+export function toWorkload(service: RancherService): Workload {
   const { id, name, launchConfig, createdAt } = service
   return {
     ...{ id, name, createdAt, state: stateOf(service), health: healthOf(service) },

@@ -5,14 +5,12 @@ export const DEFAULT_TIMEOUTS = {
   /** Beside the time that the containers themselves may take. */
   stopMs: 60_000,
   removeMs: 120_000,
-  /** Until an action that the state should allow is offered. */
+  /** Until an action that the state should allow is offered, while nothing is under way. */
   actionMs: 30_000,
   /** How long Rancher may fail to answer while something is under way. */
   silenceMs: 15_000,
   /** Between two looks at what is under way. */
   lookMs: 250,
-  /** Between two looks at everything, for `watch`. */
-  watchMs: 2000,
 } as const
 
 export type Timeouts = Readonly<Record<keyof typeof DEFAULT_TIMEOUTS, number>>

@@ -1,23 +1,25 @@
+import type { Alarm } from '../../lib/alarm.js'
 import { createBackoff } from '../../lib/backoff.js'
 import type { Clock } from '../../lib/clock.js'
 import type { Instance } from '../../model/instance.js'
 import type { SourceEvents } from '../source.js'
-import type { Read } from './instances.js'
+import { HURRY_MS, type Read } from './instances.js'
 
 export interface FollowOptions {
   readonly read: () => Promise<Read>
   readonly pollIntervalMs: number
   readonly clock: Clock
+  /** Rings when there may be something to see. */
+  readonly alarm: Alarm
   readonly events: SourceEvents
   readonly signal: AbortSignal
 }
 
-/** While something starts or stops, somebody may be waiting for it; what never ends is not waited for like that. */
+/** While something starts or stops, somebody may be waiting for it. */
 const CHANGING_MS = 500
-const HURRY_MS = 60_000
 
 /** Reads at every interval, and sooner while something is under way. Ends only by the signal, with its AbortError. */
-export async function follow({ read, pollIntervalMs, clock, events, signal }: FollowOptions): Promise<never> {
+export async function follow({ read, pollIntervalMs, clock, alarm, events, signal }: FollowOptions): Promise<never> {
   const backoff = createBackoff({ firstMs: 250, maxMs: Math.max(pollIntervalMs, 10_000) })
   let last: readonly Instance[] | undefined
   let changedAt = clock.elapsed()
@@ -33,10 +35,12 @@ export async function follow({ read, pollIntervalMs, clock, events, signal }: Fo
       broken = false
       backoff.reset()
       const readMs = clock.elapsed() - startedMs
-      // Reading shall take a third of the time at most, however large Rancher is.
       const isUrgent = isChanging && startedMs - changedAt < HURRY_MS
       const wantedMs = isUrgent ? Math.min(CHANGING_MS, pollIntervalMs) : pollIntervalMs
-      await clock.sleep(Math.max(wantedMs, 2 * readMs), signal)
+      // Reading shall take a third of the time at most, however large Rancher is and whoever rings.
+      if (readMs > 0) await clock.sleep(2 * readMs, signal)
+      await alarm.wait(Math.max(wantedMs - 2 * readMs, 0), signal)
+      signal.throwIfAborted()
     } catch (error) {
       signal.throwIfAborted()
       if (!broken) events.failed(error)

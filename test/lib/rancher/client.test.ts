@@ -63,11 +63,6 @@ describe('what goes wrong is told with URL and status, and never with a key', ()
     ['503', 'rancher-status', /^GET http:\S+ answered 503/],
     ['garbage', 'rancher-syntax', /^GET http:\S+ answered 200 and 35 characters that are not JSON/],
     ['loop', 'rancher-paging', /the pages of http:\S+ never end/],
-    [
-      'foreign',
-      'rancher-paging',
-      /is said to be at http:\/\/192\.0\.2\.1:8080\S*, which is not followed; set RANCHER_URL/,
-    ],
   ])('%s', async (fault, code, says) => {
     api.fault(fault)
     const timeoutMs = fault === 'slow' ? 300 : 5000
@@ -75,6 +70,16 @@ describe('what goes wrong is told with URL and status, and never with a key', ()
     expect(failure).toEqual({ code, message: expect.stringMatching(says) })
     expect(failure.message).not.toMatch(/[\r\n]/)
     expect(failure.message).not.toContain(api.secretKey)
+  })
+
+  test('a next page of nothing that can be read', async () => {
+    api.fault('unmarked')
+    expect(await failureOf(listing())).toEqual({
+      code: 'rancher-paging',
+      message: expect.stringMatching(
+        /^the page after http:\S+limit=1000 is said to be at nowhere, which has no marker/,
+      ),
+    })
   })
 
   test('wrong keys', async () => {
@@ -93,7 +98,21 @@ describe('what goes wrong is told with URL and status, and never with a key', ()
       code: 'rancher-shape',
       message: expect.stringMatching(/is not a list/),
     })
-    expect(await failureOf(at('/nope'))).toMatchObject({ message: expect.stringMatching(/is not there \(404\)/) })
+    expect(await failureOf(at('/nope'))).toMatchObject({
+      code: 'rancher-missing',
+      message: expect.stringMatching(/is not there \(404\)/),
+    })
+  })
+
+  test('pages are read where Rancher was asked, whatever scheme, host or path it calls its own', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) api.world.project(name)
+    api.fault('foreign')
+    const { entries, isOnePage } = await listing()
+    expect(entries).toHaveLength(5)
+    expect(isOnePage).toBe(false)
+    expect(api.requests).toEqual(
+      ['', '&marker=m2', '&marker=m4'].map((marker) => `GET /v2-beta/projects?limit=1000${marker}`),
+    )
   })
 
   test('keys go nowhere but to the configured place', async () => {

@@ -71,7 +71,7 @@ else process.on('SIGTERM', () => say('TERM: ignored'))
 
 function listen() {
   if (process.env.EXIT) end(Number(process.env.EXIT), 'EXIT is set')
-  server.listen(number('PORT', 80), () => {
+  server.listen(number('PORT', 80), process.env.ADDRESS, () => {
     state.listeningAt = performance.timeOrigin + performance.now()
     say(`listening after ${Math.round(performance.now())} ms`)
     startIdleClock()

@@ -1,4 +1,4 @@
-import type { LaunchConfig, Service, Stack, World } from './world.js'
+import type { LaunchConfig, Project, Service, Stack, World } from './world.js'
 
 export const API_VERSIONS = ['v2-beta', 'v1'] as const
 export type ApiVersion = (typeof API_VERSIONS)[number]
@@ -34,8 +34,12 @@ export function answerTo(call: Call): Reply {
   const project = call.world.projects.get(projectId)
   if (!project) return refuse(404, 'NotFound')
   if (rest.length === 0) return { status: 200, body: toProject(scope, project) }
+  if (!TELLING.has(project.state)) return refuse(403, 'Forbidden')
   return inProject({ ...scope, projectId, project: `${scope.base}/${projectId}` }, rest)
 }
+
+/** States of a project in which anything of it is told; not even while its name is changed. */
+const TELLING = new Set(['active', 'activating', 'upgrading'])
 
 interface Scope extends Call {
   readonly version: ApiVersion
@@ -63,10 +67,11 @@ function inProject(scope: ProjectScope, [kind, id, inner]: readonly string[]): R
   return { status: 200, body: toStack(scope, stack) }
 }
 
+/** In any case: so does Rancher's database compare. */
 const byName =
   ({ url }: Scope) =>
   ({ name }: { readonly name: string }): boolean =>
-    url.searchParams.get('name') === null || url.searchParams.get('name') === name
+    (url.searchParams.get('name') ?? name).toLowerCase() === name.toLowerCase()
 
 function services(scope: ProjectScope, isMeant: (service: Service) => boolean): Reply {
   if (scope.method === 'POST') return createService(scope)
@@ -81,7 +86,7 @@ function service(scope: ProjectScope, id: string): Reply {
   const found = scope.world.services.get(id)
   if (!found || found.projectId !== scope.projectId) return refuse(404, 'NotFound')
   const action = scope.method === 'DELETE' ? 'remove' : scope.url.searchParams.get('action')
-  if (scope.method === 'PUT') Object.assign(found, scope.body)
+  if (scope.method === 'PUT') scope.world.update(found, scope.body as Partial<Service>)
   else if (action !== null) {
     if (!scope.world.actions(found).includes(action)) {
       return refuse(422, 'ActionNotAvailable', { fieldName: 'action' })
@@ -143,14 +148,14 @@ function page<T>({ url, pageLimit }: Scope, all: readonly T[], toEntry: (one: T)
   return { status: 200, body: { type: 'collection', links: { self: url.href }, data, pagination } }
 }
 
-const toProject = ({ base, version }: Scope, { id, name }: { id: string; name: string }) => {
+const toProject = ({ base, version }: Scope, { id, name, state }: Project) => {
   const self = `${base}/${id}`
   const stacks = version === 'v1' ? { environments: `${self}/environments` } : { stacks: `${self}/stacks` }
   return {
     id,
     type: 'project',
     name,
-    state: 'active',
+    state,
     links: { self, services: `${self}/services`, ...stacks },
     actions: {},
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '../ports.js'
-import { type AppProcess, startAppProcess } from './containers.js'
+import { createCrew } from './crew.js'
 
 /** The image whose containers the double can run. */
 export const RANCHER_IMAGE = 'hostler-app:latest'
@@ -37,6 +37,8 @@ export interface Service {
   transitioning: 'yes' | 'no' | 'error'
   transitioningMessage: string | null
   launchConfig: LaunchConfig | null
+  /** Its sidekicks'. */
+  secondaryLaunchConfigs: readonly LaunchConfig[] | null
   publicEndpoints: readonly Endpoint[] | null
 }
 
@@ -49,6 +51,8 @@ export interface Stack {
 export interface Project {
   readonly id: string
   name: string
+  /** Other than `active`, it is listed all the same, but nothing of it is told. */
+  state: string
 }
 
 /** What Rancher has, and what becomes of it: an action changes the state at once, and is done a moment later. */
@@ -58,14 +62,20 @@ export interface World {
   readonly services: Map<string, Service>
   /** How long each transition takes. */
   transitMs: number
+  /** How much later than everything else endpoints are told. */
+  endpointsMs: number
+  /** How long a container with a health check takes to be well. */
+  healthMs: number
   project(name: string): Project
   stack(name: string, projectId: string): Stack
   service(name: string, stack: Stack, more?: Partial<Service>): Service
   actions(service: Service): string[]
   act(service: Service, action: string): void
-  /** Where the service's process listens, while it runs. */
+  /** Changes what is named; another scale is brought about while it runs. */
+  update(service: Service, more: Partial<Service>): void
+  /** Where its first container listens, while it runs. */
   portOf(id: string): number | undefined
-  /** How often a process of the service was started. */
+  /** How often a container of the service was started. */
   starts(id: string): number
   /** Ends every process. */
   close(): Promise<void>
@@ -73,33 +83,33 @@ export interface World {
 
 /** From which states each action may be taken. */
 const ACTIONS: Readonly<Record<string, readonly string[]>> = {
-  activate: ['inactive'],
+  activate: ['inactive', 'restarting'],
   deactivate: ['active', 'activating', 'updating-active', 'updating-inactive', 'restarting'],
   finishupgrade: ['upgraded'],
+  restart: ['active'],
   remove: [
     ...['inactive', 'registering', 'active', 'activating', 'updating-inactive', 'updating-active', 'upgrading'],
     ...['deactivating', 'requested', 'canceled-upgrade', 'upgraded', 'finishing-upgrade', 'restarting'],
   ],
 }
 
-const DEFAULT_STOP_S = 10
 const RESTART_MS = 200
 
 export function createWorld(): World {
-  const runs = new Map<string, AppProcess>()
-  const starts = new Map<string, number>()
   /** Every transition under way, so that none outlives the double. */
   const underWay = new Set<Promise<void>>()
   const closing = new AbortController()
   const pause = (ms: number) => delay(ms, undefined, { signal: closing.signal }).catch(() => undefined)
+  const crew = createCrew({ healthMs: () => world.healthMs, pause, changed, ended })
   let number = 100_000
   const nextId = (kind: string) => `1${kind}${++number}`
 
   const world: World = {
-    ...{ projects: new Map(), stacks: new Map(), services: new Map(), transitMs: 40 },
+    ...{ projects: new Map(), stacks: new Map(), services: new Map() },
+    ...{ transitMs: 40, endpointsMs: 20, healthMs: 40 },
     project(name) {
       const found = [...world.projects.values()].find((project) => project.name === name)
-      const project = found ?? { id: nextId('a'), name }
+      const project = found ?? { id: nextId('a'), name, state: 'active' }
       world.projects.set(project.id, project)
       return project
     },
@@ -115,11 +125,11 @@ export function createWorld(): World {
       const service: Service = {
         ...{ id: nextId('s'), uuid: randomUUID(), projectId, stackId, createdTS: Date.now(), name, scale: 1 },
         ...{ state: 'inactive', healthState: 'unhealthy', transitioning: 'no', transitioningMessage: null },
-        ...{ launchConfig: {}, publicEndpoints: null },
+        ...{ launchConfig: {}, secondaryLaunchConfigs: null, publicEndpoints: null },
         ...more,
       }
       world.services.set(service.id, service)
-      if (service.state === 'registering') later(service, 'registering', () => settle(service, 'inactive', 'unhealthy'))
+      if (service.state === 'registering') later(service, 'registering', () => register(service))
       return service
     },
     actions: ({ state }) => Object.keys(ACTIONS).filter((action) => ACTIONS[action]?.includes(state)),
@@ -127,14 +137,20 @@ export function createWorld(): World {
       if (action === 'activate') activate(service)
       else if (action === 'deactivate') deactivate(service)
       else if (action === 'finishupgrade') settle(service, 'active', 'healthy')
+      else if (action === 'restart') restart(service)
       else if (action === 'remove') remove(service)
     },
-    portOf: (id) => runs.get(id)?.port,
-    starts: (id) => starts.get(id) ?? 0,
+    update(service, more) {
+      const isScaled = more.scale !== undefined && more.scale !== service.scale && service.state === 'active'
+      Object.assign(service, more)
+      if (isScaled) begin(service, 'updating-active', () => scale(service))
+    },
+    portOf: crew.portOf,
+    starts: crew.starts,
     async close() {
       closing.abort()
       await Promise.all(underWay)
-      await Promise.all([...runs.values()].map((run) => run.stop(0)))
+      await crew.close()
     },
   }
 
@@ -143,8 +159,11 @@ export function createWorld(): World {
     const turn = pause(world.transitMs).then(() =>
       closing.signal.aborted || service.state !== state ? undefined : work(),
     )
-    underWay.add(turn)
-    turn.finally(() => underWay.delete(turn))
+    track(turn)
+  }
+  function track(work: Promise<void>): void {
+    underWay.add(work)
+    work.finally(() => underWay.delete(work))
   }
   function settle(service: Service, state: string, healthState: string): void {
     Object.assign(service, { state, healthState, transitioning: 'no', transitioningMessage: null })
@@ -161,8 +180,8 @@ export function createWorld(): World {
       const image = String(imageUuid).replace(/^docker:/, '')
       if (image !== RANCHER_IMAGE) return fail(service, `Image [${image}] failed to pull: not found`)
       if (command?.[0]) return fail(service, `exec: "${command[0]}": stat ${command[0]}: no such file or directory`)
-      await run(service)
-      settle(service, 'active', 'healthy')
+      await crew.fill(service)
+      if (service.state === 'activating') settle(service, 'active', crew.health(service))
     })
   }
   /** It stays as it is, and goes on trying, as far as anybody can tell from outside. */
@@ -170,49 +189,59 @@ export function createWorld(): World {
     Object.assign(service, { transitioning: 'error', transitioningMessage: `Expected state running: ${message}` })
   }
 
-  async function run(service: Service): Promise<void> {
-    const { ports, environment } = service.launchConfig ?? {}
-    const fixed = /^(\d+):\d+/.exec(ports?.[0] ?? '')?.[1]
-    const port = Number(fixed) || (await freePort())
-    const process = await startAppProcess(port, { HOSTNAME: service.name, ...environment })
-    runs.set(service.id, process)
-    starts.set(service.id, world.starts(service.id) + 1)
-    service.publicEndpoints = ports?.length ? [{ ipAddress: '127.0.0.1', port, instanceId: `1i${port}` }] : []
-    void process.ended.then(() => ended(service, process))
+  /** Public ports are given to a service, for all of its containers, when it is made. */
+  async function register(service: Service): Promise<void> {
+    for (const config of [service.launchConfig, ...(service.secondaryLaunchConfigs ?? [])]) {
+      if (!config?.ports) continue
+      const given = config.ports.map(async (port) => (port.includes(':') ? port : `${await freePort()}:${port}`))
+      config.ports = await Promise.all(given)
+    }
+    settle(service, 'inactive', 'unhealthy')
   }
-  function ended(service: Service, process: AppProcess): void {
-    if (runs.get(service.id) !== process) return
-    runs.delete(service.id)
-    service.publicEndpoints = []
+  async function scale(service: Service): Promise<void> {
+    await crew.trim(service)
+    await crew.fill(service)
+    settle(service, 'active', crew.health(service))
+  }
+  function restart(service: Service): void {
+    begin(service, 'restarting', async () => {
+      await crew.roll(service)
+      if (service.state === 'restarting') settle(service, 'active', crew.health(service))
+    })
+  }
+
+  function changed(service: Service): void {
+    const isSettled = service.state !== 'activating' && service.state !== 'deactivating'
+    if (isSettled && service.healthState !== 'started-once') service.healthState = crew.health(service)
+    track(
+      pause(world.endpointsMs).then(() => {
+        service.publicEndpoints = crew.endpoints(service)
+      }),
+    )
+  }
+  function ended(service: Service): void {
     if (service.state !== 'active' || closing.signal.aborted) return
     if (String(service.launchConfig?.labels?.['io.rancher.container.start_once']) === 'true') {
       service.healthState = 'started-once'
       return
     }
-    service.healthState = 'unhealthy'
-    const again = pause(RESTART_MS).then(async () => {
-      if (closing.signal.aborted || service.state !== 'active' || runs.has(service.id)) return
-      await run(service)
-      service.healthState = 'healthy'
-    })
-    underWay.add(again)
-    again.finally(() => underWay.delete(again))
-  }
-  async function end(service: Service): Promise<void> {
-    await runs.get(service.id)?.stop((service.launchConfig?.stopTimeout ?? DEFAULT_STOP_S) * 1000)
-    service.publicEndpoints = []
+    track(
+      pause(RESTART_MS).then(async () => {
+        if (!closing.signal.aborted && service.state === 'active') await crew.fill(service)
+      }),
+    )
   }
 
   function deactivate(service: Service): void {
     begin(service, 'deactivating', async () => {
-      await end(service)
+      await crew.empty(service)
       if (service.state === 'deactivating') settle(service, 'inactive', 'unhealthy')
     })
   }
   /** A removed one can still be asked for by its id for a while. */
   function remove(service: Service): void {
     begin(service, 'removing', async () => {
-      await end(service)
+      await crew.empty(service)
       settle(service, 'removed', 'unhealthy')
       later(service, 'removed', () => void world.services.delete(service.id))
     })
