@@ -27,7 +27,7 @@ const program = new Command('hostler')
   .showHelpAfterError('(hostler --help says more)')
   .addHelpText(
     'after',
-    '\nEvery setting is listed in the README. Exit codes: 0 done, 1 a problem was found, 2 wrong usage or\nsettings, 3 a dependency could not be reached.\n',
+    '\nEvery setting is listed in docs/settings.md; hostler config prints those in force.\nExit codes: 0 done, 1 a problem was found, 2 wrong usage or settings, 3 a dependency could not be reached.\n',
   )
 
 program

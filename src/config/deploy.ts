@@ -7,7 +7,7 @@ export const deploySettings = group({
     bool(),
     true,
     'HOSTLER_DEPLOY_AUTH',
-    'Calls that change something need a token. Predecessor 2 called it `enable-mgmt-auth`.',
+    'Calls that change something need a token. In ContainerDirectRouting: `enable-mgmt-auth`.',
   ),
   usersFile: setting(
     text(),

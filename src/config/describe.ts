@@ -38,7 +38,7 @@ function written(entry: SettingEntry, value: unknown): string {
 
 const isListen = (value: unknown): value is Listen => typeof value === 'object' && value !== null && 'port' in value
 
-/** The settings as a Markdown table: what README.md holds between its `settings` markers. */
+/** The settings as a Markdown table: what docs/settings.md holds between its `settings` markers. */
 export const settingsTable = (): string =>
   ['| key | environment | default | meaning |', '|---|---|---|---|', ...catalogue.map(row)].join('\n')
 

@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { codeOf, HostlerError } from '../lib/errors.js'
+import { SOURCE_NAMES } from '../sources/names.js'
 import { onlyAnnounces } from './announce.js'
 import type { Settings } from './schema.js'
 
@@ -29,7 +30,7 @@ function planningMistakes({ domain, hostTemplate, templates, sources, services, 
       ? ['domain is not set; set HOSTLER_DOMAIN to the domain under which stacks get their names']
       : []),
     ...(sources.length === 0
-      ? ['sources is empty; set HOSTLER_SOURCES to docker, rancher-metadata, rancher-api or file']
+      ? [`sources is empty; set HOSTLER_SOURCES to one or several of ${SOURCE_NAMES.join(', ')}`]
       : []),
     ...unknownPlaceholders(hostTemplate),
     ...(services === '' ? [] : unreadable('services', 'HOSTLER_SERVICES', services, 'folder')),

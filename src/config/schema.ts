@@ -15,12 +15,17 @@ const HAPROXY_DIR = '/usr/local/etc/haproxy'
 
 /** The one schema of every setting: the key in `hostler.yml`, its environment variables, its default. */
 export const settingsSchema = z.strictObject({
-  sources: setting(listOf(...SOURCE_NAMES), 'docker', 'HOSTLER_SOURCES', 'Where facts come from, comma list.'),
+  sources: setting(
+    listOf(...SOURCE_NAMES),
+    'docker',
+    'HOSTLER_SOURCES',
+    `Where facts come from, comma list of ${SOURCE_NAMES.map((name) => `\`${name}\``).join(', ')}.`,
+  ),
   proxy: setting(
     listOf(...PROXY_NAMES, 'none'),
     'haproxy',
     'HOSTLER_PROXY',
-    'The proxies to configure, comma list; `none` for none.',
+    'The proxies to configure, comma list of `haproxy` and `traefik`; `none` for none.',
   ),
   registries: registriesSetting,
   policies: policiesSetting,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** What the README's table and `hostler config` say of a setting. */
+/** What the table in docs/settings.md and `hostler config` say of a setting. */
 export interface SettingMeta {
   /** Environment variables that set it, the preferred one first. */
   readonly env: readonly string[]

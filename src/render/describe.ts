@@ -1,6 +1,6 @@
 import { helpers } from './helpers.js'
 
-/** The helpers as a Markdown table: what README.md holds between its `helpers` markers. */
+/** The helpers as a Markdown table: what docs/templates.md holds between its `helpers` markers. */
 export const helpersTable = (): string =>
   [
     '| helper | what it gives | for example | gives |',

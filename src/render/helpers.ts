@@ -4,7 +4,7 @@ import { HostlerError } from '../lib/errors.js'
 
 /** What a template can call. Each takes plain values and returns a plain value; none reads anything but its arguments. */
 export interface TemplateHelper {
-  /** One line for the README. */
+  /** One line for docs/templates.md. */
   readonly description: string
   /** How it is written in a template, and what comes out. */
   readonly example: readonly [template: string, result: string]
@@ -18,7 +18,7 @@ const helper = (
   call: TemplateHelper['call'],
 ): TemplateHelper => ({ description, example: [template, result], call })
 
-/** Every helper, by name: documented in the README's table, which a test compares with this one. */
+/** Every helper, by name: documented in a table of docs/templates.md, which a test compares with this one. */
 export const helpers: Readonly<Record<string, TemplateHelper>> = {
   eq: helper('equal', '{{#if (eq 1 1)}}yes{{/if}}', 'yes', (a: unknown, b: unknown) => a === b),
   ne: helper('not equal', '{{#if (ne 1 2)}}yes{{/if}}', 'yes', (a: unknown, b: unknown) => a !== b),

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
@@ -7,6 +7,7 @@ import { parse } from 'yaml'
 import { catalogue } from '../../src/config/catalogue.js'
 import { programPath } from '../support/machine.js'
 import { describeWith } from '../support/servers.js'
+import { tempDir } from '../support/temp.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const FILES = ['haproxy', 'traefik', 'many-hosts'].flatMap((folder) =>
@@ -22,7 +23,15 @@ const ASKED = { HOST_NAME: 'host-1', HOST_ADDRESS: '10.0.0.11', REGISTRY_ADDRESS
 interface Service {
   readonly image?: string
   readonly environment?: Readonly<Record<string, string>>
+  readonly volumes?: readonly string[]
 }
+
+/** Those that run Hostler beside a proxy of theirs. */
+const OWN = FILES.filter((file) => !file.startsWith('many-hosts'))
+
+/** The file with the lines that are commented out for a reader to take in. */
+const takenIn = (file: string): string =>
+  readFileSync(join(ROOT, file), 'utf8').replace(/^( +)# ((?:- |[A-Z_]+: ).*)$/gm, '$1$2')
 
 describe('the compose examples', () => {
   test.each(FILES)('%s names settings that there are', (file) => {
@@ -32,6 +41,18 @@ describe('the compose examples', () => {
     )
     const named = ours.flatMap(({ environment = {} }) => Object.keys(environment))
     expect(named.filter((name) => !settings.has(name))).toEqual([])
+  })
+
+  test.each(OWN)('%s holds more that can be taken in, with settings that there are: templates among it', (file) => {
+    const [before, after] = [readFileSync(join(ROOT, file), 'utf8'), takenIn(file)].map(
+      (text) => (parse(text) as { services: Record<string, Service> }).services['hostler'],
+    )
+    const added = Object.keys(after?.environment ?? {}).filter((name) => !(name in (before?.environment ?? {})))
+    expect(added).toContain('HOSTLER_TEMPLATES')
+    expect(added.filter((name) => !settings.has(name))).toEqual([])
+    const folders = (after?.volumes ?? []).map((volume) => volume.split(':')[1])
+    const named = added.map((name) => after?.environment?.[name] ?? '').filter((value) => value.startsWith('/'))
+    expect(named.filter((path) => !folders.some((folder) => folder && path.startsWith(folder)))).toEqual([])
   })
 
   test.each(FILES.filter((file) => file.startsWith('many-hosts')))('%s says what it needs to know', (file) => {
@@ -55,12 +76,19 @@ describeWith(['docker-compose'], 'docker-compose', () => {
     expect(Object.keys(services).length).toBeGreaterThan(0)
   })
 
+  test.each(OWN)('takes %s with all that can be taken in', async (file) => {
+    const path = join(tempDir(), 'compose.yml')
+    writeFileSync(path, takenIn(file))
+    const { stdout } = await execa(programPath('docker-compose'), ['--file', path, 'config'])
+    expect(stdout).toContain('/etc/hostler/templates:ro')
+  })
+
   test.each(['etcd', 'consul'])(
     'takes the files for many hosts together, with %s: no volume is shared',
     async (kind) => {
       const files = [kind, 'agent', 'proxy'].map((name) => `many-hosts/${name}.yml`)
       const { stdout } = await config({ ...ASKED, REGISTRY: kind }, ...files)
-      const { services } = parse(stdout) as { services: Record<string, Service & { volumes?: string[] }> }
+      const { services } = parse(stdout) as { services: Record<string, Service> }
       expect(Object.keys(services).sort()).toEqual(['agent', 'hello', kind, 'proxy'].sort())
       expect(services['agent']?.environment?.['HOSTLER_REGISTRIES']).toBe(kind)
       expect(services['proxy']?.environment?.['HOSTLER_SOURCES']).toBe(kind)

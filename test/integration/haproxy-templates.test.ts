@@ -6,9 +6,9 @@ import { describeWith } from '../support/servers.js'
 import { startUpstream } from '../support/upstreams.js'
 import { until } from '../support/wait.js'
 
-const README = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
+const PAGE = readFileSync(fileURLToPath(new URL('../../docs/templates.md', import.meta.url)), 'utf8')
 /** The partial of the worked example, as a reader would copy it. */
-const EXAMPLE = /_rules\.hbs <<'END'\n([\s\S]*?)\nEND\n/.exec(README)?.[1] ?? ''
+const EXAMPLE = /_rules\.hbs <<'END'\n([\s\S]*?)\nEND\n/.exec(PAGE)?.[1] ?? ''
 
 describeWith(['haproxy'], "a customer's own templates", () => {
   let rig: Rig
@@ -31,7 +31,7 @@ describeWith(['haproxy'], "a customer's own templates", () => {
   })
   afterAll(() => rig?.close())
 
-  test("the README's example does what it says, without a restart", async () => {
+  test('the example in docs/templates.md does what it says, without a restart', async () => {
     expect([await served('shop', '/legacy/x'), await served('shop', '/-/health')]).toEqual(['shop', 'shop'])
     rig.write('mine/haproxy/_rules.hbs', `${EXAMPLE}\n`)
     await until('the rule is in force', async () => (await served('shop', '/legacy/x')) === 'old-site')

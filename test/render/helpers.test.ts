@@ -24,9 +24,9 @@ describe('template helpers', () => {
     expect(() => render('{{quote value}}', { value: 'a\nb' })).toThrow('control character')
   })
 
-  test('the README shows every helper with its example; `npm run docs` writes them', () => {
-    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-    const [, written] = /<!-- helpers -->\n([\s\S]*?)\n<!-- \/helpers -->/.exec(readme) ?? []
+  test('docs/templates.md shows every helper with its example; `npm run docs` writes them', () => {
+    const page = readFileSync(new URL('../../docs/templates.md', import.meta.url), 'utf8')
+    const [, written] = /<!-- helpers -->\n([\s\S]*?)\n<!-- \/helpers -->/.exec(page) ?? []
     expect(written).toBe(helpersTable())
   })
 })

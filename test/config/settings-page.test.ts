@@ -3,10 +3,10 @@ import { describe, expect, test } from '@jest/globals'
 import { catalogue } from '../../src/config/catalogue.js'
 import { settingsTable } from '../../src/config/describe.js'
 
-describe('the settings in README.md', () => {
+describe('the settings in docs/settings.md', () => {
   test('are those of the schema; `npm run docs` writes them', () => {
-    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-    const [, written] = /<!-- settings -->\n([\s\S]*?)\n<!-- \/settings -->/.exec(readme) ?? []
+    const page = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8')
+    const [, written] = /<!-- settings -->\n([\s\S]*?)\n<!-- \/settings -->/.exec(page) ?? []
     expect(written).toBe(settingsTable())
   })
 
