@@ -1,6 +1,6 @@
 // A labelled container starts among 100 that run: from Docker's own time of the start event to the moment at which somebody
 // else sees it in etcd (by a watch) or Consul (by a blocking query). A real daemon, real containers, real registries; and
-// beside it predecessor 5's poll.
+// beside it Rancon's poll.
 import { setTimeout as delay } from 'node:timers/promises'
 import { announced, startAgent } from '../agent.mjs'
 import { startConsul } from '../consul.mjs'
@@ -83,10 +83,10 @@ async function measureConsul({ dockerd, events, cleanup }) {
     { id: 'start-consul', what, unit: 'ms', target: TARGET, figures: ours },
     {
       id: 'start-consul-predecessor',
-      ...{ what: "the same by predecessor 5's poll every 5 s", unit: 'ms', figures: baseline },
+      ...{ what: "the same by Rancon's poll every 5 s", unit: 'ms', figures: baseline },
     },
     {
-      ...{ what: "predecessor 5's poll against ours, median", unit: '×', figures: { ratio: baseline.p50 / ours.p50 } },
+      ...{ what: "Rancon's poll against ours, median", unit: '×', figures: { ratio: baseline.p50 / ours.p50 } },
       ...{ ours: { p50: ours.p50 }, baseline: { p50: baseline.p50 } },
     },
   ]

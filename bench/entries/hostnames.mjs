@@ -1,4 +1,4 @@
-// Requests a second at 5,000 hostnames: our frontend against the predecessor's `map_dom` over the same domain map, base
+// Requests a second at 5,000 hostnames: our frontend against rancher-haproxy's `map_dom` over the same domain map, base
 // configuration and backends. In turns, so that whatever else the machine does meets both. Once with backends that answer by
 // themselves, which shows the look-up, and once with a server behind each.
 import { execFileSync } from 'node:child_process'
@@ -87,7 +87,7 @@ function rowOf(title, turns) {
   const told = ({ perSecond, cpuUs }) => `${perSecond.toFixed(0)}/s (${cpuUs.toFixed(1)} µs of a processor each)`
   return {
     ...(title === ALONE && { id: 'hostnames' }),
-    what: `requests/s at ${HOSTS} hostnames against the predecessor's map_dom, ${title}`,
+    what: `requests/s at ${HOSTS} hostnames against rancher-haproxy's map_dom, ${title}`,
     unit: '×',
     figures: { ratio },
     ...{ ours, baseline },

@@ -1,5 +1,5 @@
 // A new stack among many: from the moment at which its container accepts connections to the first 200 through HAProxy. A
-// real daemon, real containers, a real HAProxy; ours by the runtime API, ours by reloads only, and predecessor 1's way.
+// real daemon, real containers, a real HAProxy; ours by the runtime API, ours by reloads only, and rancher-haproxy's way.
 // On the way each stack is scaled and removed again, and the reloads that all of it took are counted.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -138,7 +138,7 @@ async function measurePredecessor(dockerd, cleanup) {
   }
   const times = await Promise.all(pending)
   await stop()
-  const what = `container listens → first 200, new stack beside ${CONTAINERS} stacks, predecessor 1's 10 s poll and reload`
+  const what = `container listens → first 200, new stack beside ${CONTAINERS} stacks, rancher-haproxy's 10 s poll and reload`
   return { id: 'new-stack-predecessor', what, unit: 'ms', figures: summarise(times) }
 }
 

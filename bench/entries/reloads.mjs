@@ -1,5 +1,5 @@
 // Requests that fail while HAProxy reloads 30 times, for clients that keep their connection and for those that do not.
-// The baseline is an operator's configuration as predecessor 1's users have it, which lacks `option idle-close-on-response`.
+// The baseline is an operator's configuration as rancher-haproxy's users have it, which lacks `option idle-close-on-response`.
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -30,7 +30,7 @@ function rowOf(clients, ours, theirs) {
     target: { of: 'failed', atMost: 0 },
     figures: { failed: ours.failed },
     baseline: { failed: theirs.failed },
-    note: `${of(ours)}; with the predecessor's configuration ${of(theirs)}`,
+    note: `${of(ours)}; with a configuration as rancher-haproxy's users have it ${of(theirs)}`,
   }
 }
 
@@ -62,6 +62,6 @@ async function reloadUnderLoad({ cleanup, say, config }) {
   const results = { keepAlive: await clients.keepAlive.stop(), fresh: await clients.fresh.stop() }
   await hostler.stop()
   const reasons = Object.entries(results).map(([kind, { failures }]) => `${kind} ${JSON.stringify(failures)}`)
-  say(`${config ? "the predecessor's" : 'our'} configuration, failures: ${reasons.join(', ')}`)
+  say(`${config ? "rancher-haproxy's" : 'our'} configuration, failures: ${reasons.join(', ')}`)
   return results
 }

@@ -22,7 +22,7 @@ export interface ConfigInputs {
   readonly flags?: ReadonlyMap<string, string>
   /** `--config`; must exist when given. */
   readonly file?: string | undefined
-  /** The command is one of predecessor 1's, whose users set no `sources`. */
+  /** The command is one of rancher-haproxy's, whose users set no `sources`. */
   readonly isPredecessor?: boolean
 }
 
