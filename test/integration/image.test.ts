@@ -29,7 +29,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
     await dockerd.docker.getImage(dockerd.image).tag({ repo: 'traefik/whoami', tag: 'v1.10' })
     await dockerd.docker.getImage('hostler').tag({ repo: 'haproxy', tag: '2.8-alpine' })
     await dockerd.run({ name: 'shop', labels: { 'hostler.port': '80' } })
-  }, 240_000)
+  }, 600_000)
 
   const removeStarted = () =>
     Promise.all(started.splice(0).map((container) => container.remove({ force: true, v: true })))
