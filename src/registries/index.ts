@@ -15,6 +15,8 @@ export const registryFactories: Readonly<Record<RegistryName, RegistryFactory>> 
         ...settings.consul,
         announcer: settings.announce.name || hostname(),
         hostAddress: settings.announce.address,
+        lookMs: settings.pollInterval,
+        stateDir: settings.stateDir,
       },
       context,
     ),

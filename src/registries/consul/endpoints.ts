@@ -5,6 +5,8 @@ export interface Endpoint {
   readonly host: string
   readonly port: number
   readonly containerPort: number
+  /** The address is that of the container's host, and not of the container, which may answer there with whatever it likes. */
+  readonly isOfHost: boolean
 }
 
 /** Each published port; without any, each exposed port at the container's own address. */
@@ -20,10 +22,10 @@ export const endpointAt = (instance: Instance, port: number): Endpoint | undefin
 
 function publishedAt({ ports }: Instance, containerPort: number): Endpoint | undefined {
   const published = ports.find(({ port }) => port === containerPort)?.published
-  return published && { host: published.address, port: published.port, containerPort }
+  return published && { host: published.address, port: published.port, containerPort, isOfHost: true }
 }
 
 function ownAt({ networks }: Instance, containerPort: number): Endpoint | undefined {
   const network = networks.find(({ shared }) => shared) ?? networks[0]
-  return network && { host: network.address, port: containerPort, containerPort }
+  return network && { host: network.address, port: containerPort, containerPort, isOfHost: network.name === 'host' }
 }

@@ -1,3 +1,4 @@
+import { printable } from '../../lib/printable.js'
 import type { Instance } from '../../model/instance.js'
 import { namesOf } from '../../model/names.js'
 import { hasRanconLabel } from '../../model/rancon.js'
@@ -11,11 +12,14 @@ export type Unknown = (placeholder: string) => void
 
 const UNDEFINED = 'UNDEFINED'
 
+/** Whatever stands between two `%`, as predecessor 5 has it. */
+export const PLACEHOLDER = /%([^%]{1,256})%/g
+
 /** `%NAME%` in any case. An unknown one becomes `UNDEFINED`, as predecessor 5 has it. */
 export const fill = (template: string, fields: Fields, unknown: Unknown): string =>
-  template.replace(/%([A-Za-z0-9_-]{1,64})%/g, (placeholder, name: string) => {
+  template.replace(PLACEHOLDER, (placeholder, name: string) => {
     const value = fields.get(name.toLowerCase())
-    if (value === undefined) unknown(placeholder)
+    if (value === undefined) unknown(printable(placeholder, 80))
     return value ?? UNDEFINED
   })
 

@@ -33,7 +33,7 @@ function nodesOf(value: unknown): CatalogNode[] {
 }
 
 async function readNode(client: ConsulClient, node: CatalogNode, signal: AbortSignal): Promise<NodeFacts> {
-  const services = known(await client.get(servicesPath(node), signal))
+  const services = known(await client.get(servicesPath(node), signal, { mayMiss: true }))
   const checks = await client.get(checksPath(node), signal)
   return {
     ...{ node, services: readServices(services.value), checks: readChecks(checks.value), index: services.index ?? 0 },
@@ -161,8 +161,9 @@ class Session {
     let last = 0
     let seen = -1
     for (;;) {
-      const answer = await this.limited(() => this.client.wait(path, { index: last, waitMs: this.waitMs() }, signal))
-      const { value, index } = known(answer)
+      const wait = { index: last, waitMs: this.waitMs(), mayMiss: true }
+      const answer = known(await this.limited(() => this.client.wait(path, wait, signal)))
+      const { value, index } = answer
       const startedMs = this.clock.elapsed()
       const next = nextIndex(last, index)
       if (next === 0 && last > 0) throw new Restarted()

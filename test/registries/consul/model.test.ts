@@ -78,28 +78,32 @@ describeWith(['consul'], 'what is in Consul after any changes', () => {
 
   test('is what a model of the rules says, and is written only once', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6, size: 'max' }), fc.boolean(), async (steps, restarts) => {
-        await clear(consul)
-        const model = new Model()
-        let registry = consulRegistry(consul)
-        try {
-          for (const kinds of steps) {
-            if (restarts) {
-              await registry.close?.()
-              registry = consulRegistry(consul)
+      fc.asyncProperty(
+        fc.array(step, { minLength: 1, maxLength: 6, size: 'max' }),
+        fc.boolean(),
+        async (steps, restarts) => {
+          await clear(consul)
+          const model = new Model()
+          let registry = consulRegistry(consul)
+          try {
+            for (const kinds of steps) {
+              if (restarts) {
+                await registry.close?.()
+                registry = consulRegistry(consul)
+              }
+              const instances = kinds.map(toInstance)
+              const present = instances.filter((_, at) => kinds[at]?.present)
+              const draining = instances.filter((_, at) => kinds[at]?.draining)
+              await announce(registry, present, { draining })
+              model.move(kinds)
+              expect(await entries()).toEqual(model.entries())
+              expect(await announce(registry, present, { draining })).toMatchObject({ written: 0, removed: 0 })
             }
-            const instances = kinds.map(toInstance)
-            const present = instances.filter((_, at) => kinds[at]?.present)
-            const draining = instances.filter((_, at) => kinds[at]?.draining)
-            await announce(registry, present, { draining })
-            model.move(kinds)
-            expect(await entries()).toEqual(model.entries())
-            expect(await announce(registry, present, { draining })).toMatchObject({ written: 0, removed: 0 })
+          } finally {
+            await registry.close?.()
           }
-        } finally {
-          await registry.close?.()
-        }
-      }),
+        },
+      ),
       { numRuns: 40 },
     )
   })
