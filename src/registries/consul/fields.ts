@@ -45,8 +45,8 @@ export function fieldsOf(
   const isRancon = hasRanconLabel(instance.labels)
   const plain = new Map([...labelFields(instance), ['name', isRancon ? service : ownName(instance)], ...fixed] as const)
   const name = instance.labels['rancon.name'] ?? (isRancon ? nameScheme : '%NAME%')
-  const written = [...labelFields(instance), ['name', name] as const]
-  return new Map([...written.map(([key, value]) => [key, fill(value, plain, unknown(key))] as const), ...fixed])
+  const written = new Map([...labelFields(instance), ['name', name] as const])
+  return new Map([...Array.from(written, ([key, value]) => [key, fill(value, plain, unknown(key))] as const), ...fixed])
 }
 
 const labelFields = ({ labels }: Instance): (readonly [string, string])[] =>

@@ -269,7 +269,9 @@ describe('an address', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo
     const writing = open({ ...nowhere, url: `127.0.0.1:${port}/v1` }).put('/agent/service/register', {}, signal)
-    await expect(writing).rejects.toThrow(/v1\/v1\/agent\/service\/register was answered with status 404.*is that a Consul\?/)
+    await expect(writing).rejects.toThrow(
+      /v1\/v1\/agent\/service\/register was answered with status 404.*is that a Consul\?/,
+    )
     server.close()
   })
 
@@ -301,11 +303,13 @@ describe('an address of Consul', () => {
     })
   })
 
-  test.each(['ann:s3cret@con sul:8500', 'http://ann:s3cret@%HOST%:8500', 'ann:s3/cret@consul:8500', 'http://a:s3%zz@c'])(
-    '%s is none, and its password is not shown',
-    (url) => {
-      expect(() => read(url)).toThrow('is no address of Consul')
-      expect(() => read(url)).not.toThrow(/s3/)
-    },
-  )
+  test.each([
+    'ann:s3cret@con sul:8500',
+    'http://ann:s3cret@%HOST%:8500',
+    'ann:s3/cret@consul:8500',
+    'http://a:s3%zz@c',
+  ])('%s is none, and its password is not shown', (url) => {
+    expect(() => read(url)).toThrow('is no address of Consul')
+    expect(() => read(url)).not.toThrow(/s3/)
+  })
 })

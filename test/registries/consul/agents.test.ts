@@ -116,7 +116,10 @@ describeWith(['consul'], 'an agent of Consul on each host', () => {
     await third.pause()
     const { results } = run(registry, [a, b])
     await until('the other one is done', () => results.length > 0)
-    expect(results[0]).toMatchObject({ entries: 1, troubles: [expect.stringMatching(/127\.0\.0\.3.* has not answered yet/)] })
+    expect(results[0]).toMatchObject({
+      entries: 1,
+      troubles: [expect.stringMatching(/127\.0\.0\.3.* has not answered yet/)],
+    })
     third.unpause()
     await until('both are', () => results.at(-1)?.entries === 2)
     expect(results.at(-1)?.troubles).toEqual([])
@@ -197,7 +200,9 @@ describeWith(['consul'], 'an agent of Consul on each host', () => {
     const { troubles } = await announce(open(), [a]).finally(() => stranger.close())
     await server.call('PUT', '/v1/catalog/deregister', { Node: 'evil' })
     expect(asked).toEqual([])
-    expect(troubles).toEqual([expect.stringContaining('on a node evil at 127.0.0.66, which is no member of the cluster')])
+    expect(troubles).toEqual([
+      expect.stringContaining('on a node evil at 127.0.0.66, which is no member of the cluster'),
+    ])
   })
 
   test('is none at the own address of a container, which could have itself sent our token', async () => {
