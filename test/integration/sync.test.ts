@@ -40,6 +40,7 @@ describeWith(['consul'], 'hostler sync', () => {
   const environment = async (more: Record<string, string> = {}) => ({
     HOSTLER_PRIVATE_LISTEN: `127.0.0.1:${await freePort()}`,
     HOSTLER_STATE_DIR: tempDir(),
+    HOSTLER_ANNOUNCE_ADDRESS: '127.0.0.1',
     ...more,
   })
 

@@ -9,6 +9,9 @@ import { announce, checksOf, clear, consulRegistry, register, servicesOf, status
 import { instance } from '../support/instances.js'
 import { describeWith } from '../support/servers.js'
 
+/** Others are on this host too. */
+const HERE = { hostAddress: '127.0.0.1' }
+
 /** A container with labels as they stand, published ports by default. */
 const container = (name: string, labels: Record<string, string>, over: Partial<Instance> = {}): Instance => ({
   ...instance(name),
@@ -115,6 +118,15 @@ describeWith(['consul'], 'the consul registry', () => {
       })
       expect(services).toEqual([])
       expect(troubles).toEqual([expect.stringMatching(/^container c publishes no port at 192\.0\.2\.7/)])
+    })
+
+    test('is announced by its own address where its host has none that others know', async () => {
+      const ports = [{ port: 80, published: { address: '127.0.0.1', port: 8080 } }]
+      const { services, troubles } = await announced(container('c', { rancon: '' }, { ports }))
+      expect([services.map(({ Address, Port }) => `${Address}:${Port}`), troubles]).toEqual([['172.17.0.2:80'], []])
+      const nowhere = await announced(container('c', { rancon: '' }, { ports, networks: [] }))
+      expect(nowhere.services).toEqual([])
+      expect(nowhere.troubles).toEqual([expect.stringMatching(/^container c .* set HOSTLER_ANNOUNCE_ADDRESS/)])
     })
 
     test('that has no endpoint is said, and nothing is announced', async () => {
@@ -273,7 +285,7 @@ describeWith(['consul'], 'the consul registry', () => {
         'rancon.check.tcp': 'true',
         'rancon.check.interval': '1s',
       }
-      const { services, troubles } = await announced(checked(ask, here))
+      const { services, troubles } = await announced(checked(ask, here), HERE)
       const [{ ID = '' } = {}] = services
       expect(troubles).toEqual([])
       expect((await checksOf(consul, ID)).map(({ CheckID, Type }) => [CheckID, Type])).toEqual([
@@ -292,6 +304,7 @@ describeWith(['consul'], 'the consul registry', () => {
       }
       const { services } = await announced(
         container('c', labels, { ports: [{ port, published: { address: '127.0.0.1', port } }] }),
+        HERE,
       )
       const id = services[0]?.ID ?? ''
       expect(await checksOf(consul, id)).toMatchObject([{ CheckID: `${id}:http`, Type: 'http', Status: 'critical' }])
@@ -467,7 +480,7 @@ describeWith(['consul'], 'the consul registry', () => {
 
   test('an address of the agent may hold the host, and nothing that a label says', async () => {
     const url = consul.url.replace('127.0.0.1', '%HOST%')
-    const registry = open({ url })
+    const registry = open({ ...HERE, url })
     const at = (name: string, address: string) =>
       container(name, { rancon: '' }, { ports: [{ port: 80, published: { address, port: 80 } }] })
     expect(await announce(registry, [at('a', '127.0.0.1')])).toMatchObject({ entries: 1, written: 1 })

@@ -1,3 +1,5 @@
+import { printable } from '../../lib/printable.js'
+import { isLoopback, type Reachable, reachableFromElsewhere } from '../../model/announced.js'
 import type { Instance } from '../../model/instance.js'
 
 /** Where clients reach a port of a container. */
@@ -8,6 +10,23 @@ export interface Endpoint {
   /** The address is that of the container's host, and not of the container, which may answer there with whatever it likes. */
   readonly isOfHost: boolean
 }
+
+/**
+ * The instance as clients on other hosts reach it by one endpoint. A port that is published at a loopback address is nobody's
+ * there: where no other address of this host is known, the container's own counts.
+ * @param hostAddress where other hosts reach this host; empty: not
+ */
+export function reachableByEndpoints(instance: Instance, hostAddress: string): Reachable {
+  const reachable = reachableFromElsewhere(instance, hostAddress)
+  if (hostAddress !== '' || !instance.ports.some(isHidden)) return reachable
+  const ports = instance.ports.map((exposed) => (isHidden(exposed) ? { port: exposed.port } : exposed))
+  const isLost = instance.networks.length === 0 && ports.every(({ published }) => published === undefined)
+  const trouble = `container ${printable(instance.name, 120)} can only be reached at a loopback address, which every host has of its own: set HOSTLER_ANNOUNCE_ADDRESS to that of this host`
+  return { instance: { ...reachable.instance, ports }, ...(instance.state === 'running' && isLost && { trouble }) }
+}
+
+const isHidden = ({ published }: Instance['ports'][number]): boolean =>
+  published !== undefined && isLoopback(published.address)
 
 /** Each published port; without any, each exposed port at the container's own address. */
 export function endpointsOf(instance: Instance): Endpoint[] {

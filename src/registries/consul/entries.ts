@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ANNOUNCER, FINGERPRINT, heartbeatId, INSTANCE, idWord, toChunks } from '../../lib/consul/meta.js'
-import { encodeInstance, reachableFromElsewhere } from '../../model/announced.js'
+import { encodeInstance } from '../../model/announced.js'
 import { type Instance, isLive, keyOf } from '../../model/instance.js'
 import { type Complaint, isAddress, printable } from '../../model/label-values.js'
 import { hasRanconLabel } from '../../model/rancon.js'
@@ -8,7 +8,7 @@ import type { WishReader } from '../../model/reader.js'
 import type { LabelRules } from '../../model/wishes.js'
 import type { AddressTemplate } from './address.js'
 import { type AgentCheck, checkOfRoute, checksOfLabels } from './checks.js'
-import { type Endpoint, endpointAt, endpointsOf } from './endpoints.js'
+import { type Endpoint, endpointAt, endpointsOf, reachableByEndpoints } from './endpoints.js'
 import { type Fields, fieldsOf, fill } from './fields.js'
 import { cleanupTag } from './ownership.js'
 
@@ -79,7 +79,7 @@ class Asking {
     private readonly instance: Instance,
     private readonly rules: EntryRules,
   ) {
-    const { instance: reachable, trouble } = reachableFromElsewhere(instance, rules.hostAddress)
+    const { instance: reachable, trouble } = reachableByEndpoints(instance, rules.hostAddress)
     this.reachable = reachable
     if (trouble !== undefined) this.troubles.push(trouble)
   }

@@ -137,7 +137,7 @@ describeWith(['consul'], 'the lease of what is announced in Consul', () => {
     const labels = { rancon: '', 'rancon.check.http': '/v1/status/leader', 'rancon.check.interval': '10m' }
     const one = { ...web, ...here, labels }
     const id = `web-127-0-0-1-${port}`
-    keep([one])
+    keep([one], { hostAddress: '127.0.0.1' })
     await until('it is announced', async () => (await servicesOf(consul))[id])
     expect(await statusOf(consul, id)).toBe('critical')
     await consul.kill()
