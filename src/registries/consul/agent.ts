@@ -84,8 +84,8 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   async function look({ isKeeping, isWriting }: Look, signal: AbortSignal): Promise<Services> {
     const beats = isKeeping ? heartbeat : undefined
     await beats?.ensure(signal)
-    if (!beats && !isWriting) await mayRead(client, signal)
     const there = await readServices(client, signal)
+    if (!beats && !isWriting && ![...there.values()].some((one) => isOurs(one, there))) await mayRead(client, signal)
     if (!heartbeat) refuseRival(there)
     else if (there.has(heartbeat.id)) heartbeat.seen(there.get(heartbeat.id))
     if (!beats || there.has(beats.id)) return there

@@ -100,7 +100,10 @@ export function createPost(url: string, agent: ConsulAgent, clock: Clock): Post 
     badMs: () => clock.elapsed() - wellAt,
     take(next, signal) {
       asked = next
-      wasAsked ||= next.entries.size > 0
+      if (next.entries.size > 0) {
+        wasAsked = true
+        isCleared = false
+      }
       turn ??= work(signal).finally(() => {
         turn = undefined
       })
