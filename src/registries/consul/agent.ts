@@ -73,7 +73,7 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
 
   async function thereNow({ afresh, entries }: AskedHere, signal: AbortSignal): Promise<Services> {
     const at = clock.elapsed()
-    if (known && !afresh && at - lookedAt < lookMs) return known
+    if (known && !afresh) return known
     known = undefined
     known = await look({ isKeeping: isOnlyOne || entries.size > 0, isWriting: entries.size > 0 }, signal)
     lookedAt = at
@@ -166,8 +166,13 @@ export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
   return {
     shown: client.shown,
     async sync(asked, signal) {
+      const isOld = known !== undefined && !asked.afresh && clock.elapsed() - lookedAt >= lookMs
       try {
-        return await sync(asked, signal)
+        const first = await sync(asked, signal)
+        if (!isOld) return first
+        // After what has changed, which is not to wait for a look at everything.
+        const { written, removed, ...rest } = await sync({ ...asked, afresh: true }, signal)
+        return { ...rest, written: first.written + written, removed: first.removed + removed }
       } catch (error) {
         known = undefined
         throw error
