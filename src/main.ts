@@ -122,7 +122,7 @@ program
   .option('-b, --backend-option <key=value>', 'the same of the registry', append)
   .option('-c, --continuous', 'keep running and follow changes')
   .option('-w, --wait <seconds>', 'how often everything is looked at anew with -c (5)')
-  .option('-v, --verbose', 'say more; four times for everything', (_, count: number) => count + 1, 0)
+  .option('-v, --verbose', 'say what is done in detail; four times for everything', (_, count: number) => count + 1, 0)
   .option('-d, --hangup-detection <seconds>', 'has no effect any more')
   .action(async (source: string | undefined, registry: string | undefined, options) => {
     const [{ syncPlan }, { syncOnce }] = await Promise.all([
@@ -130,8 +130,9 @@ program
       import('./commands/sync.js'),
     ])
     const { sourceOption: sourceOptions, backendOption: registryOptions, ...rest } = options
-    const { flags, continuous } = syncPlan({ source, registry, sourceOptions, registryOptions, ...rest }, process.env)
-    const { settings } = await load({ flags })
+    const call = { source, registry, sourceOptions, registryOptions, ...rest }
+    const { continuous, ...ranks } = syncPlan(call, process.env)
+    const { settings } = await load(ranks)
     const inputs = await context(settings)
     if (!continuous) {
       process.exitCode = await syncOnce(settings, inputs, print)
@@ -183,14 +184,17 @@ function append(text: string, known: readonly string[] = []): string[] {
 
 async function load({
   isPredecessor = false,
-  flags = new Map<string, string>(),
+  defaults = NONE,
+  flags = NONE,
+  options = NONE,
 }: LoadOptions = {}): Promise<LoadedConfig> {
   const { loadConfig } = await import('./config/load.js')
   const { config, set, proxy, domain, logLevel } = program.opts()
   const named = Object.entries({ proxy, domain, 'log.level': logLevel }).filter(([, value]) => value !== undefined)
   return loadConfig({
     env: process.env,
-    flags: new Map([...(set ?? []), ...named, ...flags]),
+    flags: new Map([...flags, ...(set ?? []), ...named, ...options]),
+    defaults,
     file: config,
     isPredecessor,
   })
@@ -198,9 +202,13 @@ async function load({
 
 interface LoadOptions {
   readonly isPredecessor?: boolean
-  /** Settings that the command's own arguments stand for. */
+  /** Settings that the command brings along: below the file, below `--set`, and above it. */
+  readonly defaults?: ReadonlyMap<string, string>
   readonly flags?: ReadonlyMap<string, string>
+  readonly options?: ReadonlyMap<string, string>
 }
+
+const NONE: ReadonlyMap<string, string> = new Map()
 
 async function context(settings: LoadedConfig['settings']) {
   const [{ createLogger }, { systemClock }] = await Promise.all([import('./lib/logger.js'), import('./lib/clock.js')])

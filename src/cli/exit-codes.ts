@@ -6,7 +6,7 @@ export const exitCodeOf = (error: unknown): number =>
 
 const WRONG_USAGE = [
   ...['CONFIG', 'LISTEN', 'USAGE', 'HAPROXY_PORT_TAKEN', 'file-missing'],
-  ...['metadata-host', 'metadata-version', 'rancher-project'],
+  ...['metadata-host', 'metadata-version', 'rancher-project', 'CONSUL_SHARED'],
 ]
 
 const OUT_OF_REACH = [

@@ -17,9 +17,14 @@ export interface SyncCall {
   readonly verbose?: number | undefined
 }
 
+/** Settings by their keys, in three ranks. */
 export interface SyncPlan {
-  /** Settings by their keys. */
+  /** Below everything that somebody has written. */
+  readonly defaults: ReadonlyMap<string, string>
+  /** What the command and predecessor 5's variables stand for: over environment and file. */
   readonly flags: ReadonlyMap<string, string>
+  /** `-s` and `-b`: over everything. */
+  readonly options: ReadonlyMap<string, string>
   readonly continuous: boolean
 }
 
@@ -43,29 +48,35 @@ export function syncPlan(call: SyncCall, env: Environment): SyncPlan {
       'USAGE',
       `${source} cannot be both source and registry: what was read there would be announced there again`,
     )
-  const sourceOptions = [
-    ...listed(given(env['RANCON_SOURCE_OPTIONS'], env['RANCON_FRONTEND_OPTIONS'])),
-    ...(call.sourceOptions ?? []),
+  const settingsOf = (ofSource: readonly string[], ofRegistry: readonly string[]) => [
+    ...ofSource.map((option) => setting('-s', option, source)),
+    ...ofRegistry.map((option) => setting('-b', option, registry)),
   ]
-  const registryOptions = [...listed(env['RANCON_BACKEND_OPTIONS']), ...(call.registryOptions ?? [])]
+  const ofVariables = settingsOf(
+    listed(given(env['RANCON_SOURCE_OPTIONS'], env['RANCON_FRONTEND_OPTIONS'])),
+    listed(env['RANCON_BACKEND_OPTIONS']),
+  )
   const continuous = call.continuous || (env['RANCON_FOREGROUND'] ?? '') !== ''
   const wait = given(call.wait, env['RANCON_WAIT']) ?? '5'
-  const flags = new Map<string, string>([
-    ['sources', source],
-    ['registries', registry],
-    ['proxy', 'none'],
-    // What is written in one pass is kept alive by nobody.
-    ...(continuous ? intervals(wait, source) : ([[`${registry}.lease`, '0']] as const)),
-    ...((call.verbose ?? 0) > 3 ? ([['log.level', 'debug']] as const) : []),
+  return {
     // Where it wrote by default: the agent on the host of each endpoint.
-    ...(named === 'rancher' && (env['CONSUL_HTTP_ADDR'] ?? '') === ''
-      ? ([['consul.url', 'http://%HOST%:8500']] as const)
-      : []),
-  ])
-  for (const option of sourceOptions) flags.set(...setting('-s', option, source))
-  for (const option of registryOptions) flags.set(...setting('-b', option, registry))
-  return { flags, continuous }
+    defaults: new Map(named === 'rancher' ? [['consul.url', 'http://%HOST%:8500']] : []),
+    flags: new Map<string, string>([
+      ['sources', source],
+      ['registries', registry],
+      ['proxy', 'none'],
+      // What is written in one pass is kept alive by nobody.
+      ...(continuous ? intervals(wait, source) : ([[`${registry}.lease`, '0']] as const)),
+      ...verbosity(call.verbose ?? 0),
+      ...ofVariables,
+    ]),
+    options: new Map(settingsOf(call.sourceOptions ?? [], call.registryOptions ?? [])),
+    continuous,
+  }
 }
+
+const verbosity = (times: number): [string, string][] =>
+  times === 0 ? [] : [['log.level', times < 4 ? 'debug' : 'trace']]
 
 const given = (...texts: (string | undefined)[]): string | undefined => texts.find((text) => (text ?? '') !== '')
 
@@ -113,7 +124,8 @@ function setting(flag: string, option: string, name: string): [string, string] {
   const key =
     MOVED[`${name} ${plain(written)}`] ??
     candidates.find((candidate) => [candidate, candidate.replace(group, '')].map(plain).includes(plain(written)))
-  if (key !== undefined) return [key, option.slice(at + 1)]
+  const value = option.slice(at + 1)
+  if (key !== undefined) return [key, key === 'consul.url' ? withPort(value) : value]
   const words = candidates.map((candidate) => candidate.replace(group, ''))
   throw new HostlerError(
     'USAGE',
@@ -123,3 +135,7 @@ function setting(flag: string, option: string, name: string): [string, string] {
 
 /** `access_key`, `accessKey` and `accesskey` are one. */
 const plain = (key: string): string => key.toLowerCase().replace(/[_-]/g, '')
+
+/** Predecessor 5 went to Consul's port where an address named none. */
+const withPort = (url: string): string =>
+  url.replace(/^(http:\/\/(?:[^/]*@)?(?:\[[^\]/]*\]|[^:/@]+))(?=\/|$)/i, '$1:8500')

@@ -20,6 +20,8 @@ export interface ConfigInputs {
   readonly env: Readonly<Record<string, string | undefined>>
   /** `--set key=value` and the flags that stand for a setting: dotted key → text. */
   readonly flags?: ReadonlyMap<string, string>
+  /** What the command would have where nobody says anything. */
+  readonly defaults?: ReadonlyMap<string, string>
   /** `--config`; must exist when given. */
   readonly file?: string | undefined
   /** The command is one of rancher-haproxy's, whose users set no `sources`. */
@@ -40,9 +42,11 @@ const SERVICE_VARIABLE =
  * Reads every setting: flags over environment over file over defaults.
  * @throws HostlerError `CONFIG` with one line per mistake.
  */
-export function loadConfig({ env, flags = new Map(), file, isPredecessor = false }: ConfigInputs): LoadedConfig {
+export function loadConfig(inputs: ConfigInputs): LoadedConfig {
+  const { env, flags = new Map(), defaults = new Map(), file, isPredecessor = false } = inputs
   const mistakes: string[] = []
   const layers = [
+    ...flagLayer(defaults, mistakes, "the command's default"),
     ...predecessorLayer(env, isPredecessor),
     ...fileLayer(file ?? (env[FILE_VARIABLE] || undefined), mistakes),
     ...environmentLayer(env, mistakes),
@@ -159,10 +163,10 @@ function readVariable(env: ConfigInputs['env'], name: string, known: ReadonlySet
   }
 }
 
-function* flagLayer(flags: ReadonlyMap<string, string>, mistakes: string[]): Generator<Given> {
+function* flagLayer(flags: ReadonlyMap<string, string>, mistakes: string[], origin = 'flag'): Generator<Given> {
   for (const [key, value] of flags) {
     const entry = entryOf(key)
-    if (entry) yield { key, value, origin: 'flag', secret: entry.secret === true }
+    if (entry) yield { key, value, origin, secret: entry.secret === true }
     else mistakes.push(unknownSetting('--set', key))
   }
 }

@@ -85,5 +85,6 @@ const unshared = ({ networks }: Instance) => networks.map((network) => ({ ...net
 
 const isHidden = (published: string, hostAddress: string): boolean => isLoopback(published) && !isLoopback(hostAddress)
 
-const isLoopback = (host: string): boolean =>
+/** Of every host its own. */
+export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))

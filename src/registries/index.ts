@@ -7,10 +7,11 @@ export type RegistryFactory = (settings: Settings, context: RegistryContext) => 
 
 /** Every registry, by the name that `registries` takes. One that is not asked for is not loaded. */
 export const registryFactories: Readonly<Record<RegistryName, RegistryFactory>> = {
-  async consul({ consul, announce }, context) {
+  async consul({ consul, announce, pollInterval, stateDir }, context) {
     const { createConsulRegistry } = await import('./consul.js')
     const announcer = announce.name || hostname()
-    return createConsulRegistry({ ...consul, announcer, hostAddress: announce.address }, context)
+    const ours = { announcer, hostAddress: announce.address, lookMs: pollInterval, stateDir }
+    return createConsulRegistry({ ...consul, ...ours }, context)
   },
   async etcd(settings, context) {
     const { createEtcdRegistry } = await import('./etcd.js')

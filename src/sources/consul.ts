@@ -26,28 +26,32 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
   // What cannot be used is told at once, and not by every attempt.
   void createConsulClient(settings).close()
   const believe = (nodes: readonly NodeFacts[]) => holding.believe(census.take(nodes), newestOf(nodes))
+  /** What a watch knows that has everything: what is read meanwhile, node by node, may be older. */
+  let followed: readonly NodeFacts[] | undefined
+  /** What was told last, by a watch or a list. */
+  let told: readonly Instance[] | undefined
 
   async function watchWith(client: ConsulClient, events: SourceEvents, signal: AbortSignal): Promise<void> {
     const backoff = createBackoff({ firstMs: 200, maxMs: 5000 })
-    let reported: readonly Instance[] | undefined
+    let hasReported = false
     let failing = false
-    let facts: readonly NodeFacts[] | undefined
 
     const report = (nodes: readonly NodeFacts[]) => {
-      facts = nodes
       const instances = believe(nodes)
+      followed = nodes
       backoff.reset()
       if (!instances) return
-      if (!failing && reported !== undefined && isSame(instances, reported)) return
+      if (!failing && hasReported && told !== undefined && isSame(instances, told)) return
       failing = false
-      reported = instances
+      hasReported = true
+      told = instances
       events.report(instances)
     }
     /** What is kept for the time being goes when that is over, even if nobody says anything. */
     const expire = async () => {
       while (!signal.aborted) {
         await clock.sleep(Math.min(holding.leftMs() ?? LOOK_MS, LOOK_MS), signal).catch(() => undefined)
-        if (!signal.aborted && facts && holding.leftMs() !== undefined) report(facts)
+        if (!signal.aborted && followed && holding.leftMs() !== undefined) report(followed)
       }
     }
     const expiring = expire()
@@ -55,9 +59,9 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
       try {
         await follow({ client, clock, told: report }, signal)
       } catch (error) {
+        followed = undefined
         if (signal.aborted) break
         holding.doubt(error instanceof Restarted ? 'index' : 'outage')
-        facts = undefined
         if (error instanceof Restarted) continue
         if (!failing) events.failed(error)
         failing = true
@@ -72,10 +76,13 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
     list: (signal) =>
       withClient(settings, async (client) => {
         try {
-          const facts = await readAll(client, signal)
+          const read = await readAll(client, signal)
           signal.throwIfAborted()
-          const instances = believe(facts)
-          if (instances) return instances
+          const instances = believe(followed ?? read)
+          if (instances) {
+            told = instances
+            return instances
+          }
         } catch (error) {
           if (!signal.aborted) holding.doubt('outage')
           throw error

@@ -5,6 +5,7 @@ import { HostlerError } from '../../src/lib/errors.js'
 test.each([
   ['CONFIG', 2],
   ['rancher-project', 2],
+  ['CONSUL_SHARED', 2],
   ...['unreachable', 'status', 'key', 'missing', 'syntax', 'shape', 'paging'].map(
     (what) => [`rancher-${what}`, 3] as const,
   ),

@@ -1,7 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import { type SyncCall, syncPlan } from '../../src/cli/sync-options.js'
 
-const flagsOf = (call: SyncCall, env: Record<string, string> = {}) => Object.fromEntries(syncPlan(call, env).flags)
+const flagsOf = (call: SyncCall, env: Record<string, string> = {}) => {
+  const { flags, options } = syncPlan(call, env)
+  return Object.fromEntries([...flags, ...options])
+}
 const failure = (call: SyncCall, env: Record<string, string> = {}): string => {
   try {
     syncPlan(call, env)
@@ -43,11 +46,41 @@ describe("Rancon's arguments", () => {
     expect(flagsOf({ registryOptions: ['cleanup_id=arg'] }, env)).toMatchObject({ 'consul.cleanupId': 'arg' })
   })
 
-  test('write to the agent on the host of each endpoint, unless something else is said', () => {
+  test('write to the agent on the host of each endpoint, unless anybody says something else', () => {
     const call = { source: 'rancher', registry: 'consul' }
-    expect(flagsOf(call)).toMatchObject({ 'consul.url': 'http://%HOST%:8500' })
-    expect(flagsOf(call, { CONSUL_HTTP_ADDR: 'c:8500' })).not.toHaveProperty(['consul.url'])
-    expect(flagsOf({ ...call, source: 'docker' })).not.toHaveProperty(['consul.url'])
+    expect(Object.fromEntries(syncPlan(call, {}).defaults)).toEqual({ 'consul.url': 'http://%HOST%:8500' })
+    expect(flagsOf(call)).not.toHaveProperty(['consul.url'])
+    expect(syncPlan({ ...call, source: 'docker' }, {}).defaults.size).toBe(0)
+  })
+
+  test.each([
+    ['http://consul', 'http://consul:8500'],
+    ['http://%HOST%', 'http://%HOST%:8500'],
+    ['http://ann:pw@consul/prefix', 'http://ann:pw@consul:8500/prefix'],
+    ['http://[fd00::1]', 'http://[fd00::1]:8500'],
+    ['http://consul:80', 'http://consul:80'],
+    ['https://consul', 'https://consul'],
+    ['unix:///run/consul.sock', 'unix:///run/consul.sock'],
+  ])("go to Consul's port where the address %s names none", (url, whole) => {
+    const call = { source: 'rancher', registry: 'consul' }
+    expect(flagsOf({ ...call, registryOptions: [`url=${url}`] })).toMatchObject({ 'consul.url': whole })
+    expect(flagsOf(call, { RANCON_BACKEND_OPTIONS: `url=${url}` })).toMatchObject({ 'consul.url': whole })
+  })
+
+  test('of the command line count more than --set does, and variables less', () => {
+    const call = { source: 'rancher', registry: 'consul', registryOptions: ['cleanup_id=arg'] }
+    const { flags, options } = syncPlan(call, { RANCON_BACKEND_OPTIONS: 'id_schema=env' })
+    expect(Object.fromEntries(options)).toEqual({ 'consul.cleanupId': 'arg' })
+    expect(Object.fromEntries(flags)).toEqual({ ...ONCE, 'consul.idSchema': 'env' })
+  })
+
+  test.each([
+    [0, undefined],
+    [1, 'debug'],
+    [3, 'debug'],
+    [4, 'trace'],
+  ])('-v %i times is the level %s', (verbose, level) => {
+    expect(flagsOf({ source: 'file', registry: 'consul', verbose })['log.level']).toBe(level)
   })
 
   test.each<[SyncCall, Record<string, string>]>([

@@ -44,6 +44,16 @@ describe('the order of settings', () => {
     ])
   })
 
+  test("a command's own default is overridden by the file", () => {
+    const defaults = new Map([
+      ['domain', 'command.example.com'],
+      ['proxy', 'none'],
+    ])
+    const { settings, origins } = loadConfig({ env: {}, defaults, file: file('domain: file.example.com') })
+    expect([settings.domain, settings.proxy]).toEqual(['file.example.com', ['none']])
+    expect(origins.get('proxy')).toBe("the command's default")
+  })
+
   test('a predecessor variable is an alias, and our own name wins over it', () => {
     expect(load({ env: { STACK_DOMAIN: 'old.example.com' } }).settings.domain).toBe('old.example.com')
     const both = load({ env: { STACK_DOMAIN: 'old.example.com', HOSTLER_DOMAIN: 'new.example.com' } })

@@ -40,6 +40,7 @@ describeWith(['consul'], 'hostler sync', () => {
   const environment = async (more: Record<string, string> = {}) => ({
     HOSTLER_PRIVATE_LISTEN: `127.0.0.1:${await freePort()}`,
     HOSTLER_STATE_DIR: tempDir(),
+    HOSTLER_ANNOUNCE_ADDRESS: '127.0.0.1',
     ...more,
   })
 
@@ -81,12 +82,54 @@ describeWith(['consul'], 'hostler sync', () => {
   test('takes its words from the environment, and finds the agent by the host of each endpoint', async () => {
     rancher.add({ name: 'web', labels: { rancon: '' }, publicEndpoints: at(['127.0.0.1', 80]) })
     const result = await runHostler(['sync'], {
+      ...(await environment()),
       ...{ RANCON_SOURCE: 'rancher', RANCON_BACKEND: 'consul' },
       RANCON_SOURCE_OPTIONS: `url=${rancher.url()},accesskey=${rancher.accessKey},secretkey=${rancher.secretKey}`,
       RANCON_BACKEND_OPTIONS: `url=http://%HOST%:${consul.port}`,
     })
     expect(result).toMatchObject({ code: 0, stderr: '' })
     expect(await ids()).toEqual(['web-127-0-0-1-80'])
+  })
+
+  test('finds the agents of earlier passes again when nothing is announced any more', async () => {
+    const line = [
+      'sync',
+      'rancher',
+      'consul',
+      '-s',
+      `url=${rancher.url()}`,
+      ...keys(),
+      '-b',
+      `url=http://%HOST%:${consul.port}`,
+    ]
+    const env = await environment()
+    rancher.add({ name: 'web', labels: { rancon: '' }, publicEndpoints: at(['127.0.0.1', 80]) })
+    expect(await runHostler(line, env)).toMatchObject({ code: 0, stderr: '' })
+    rancher.put([])
+    expect(await runHostler(line, env)).toMatchObject({
+      code: 0,
+      stdout: 'consul: 0 announced, 0 written, 1 taken back\n',
+    })
+    expect(await ids()).toEqual([])
+  })
+
+  test('leaves the address of Consul in the settings file as it is, and takes --set', async () => {
+    const config = join(tempDir(), 'hostler.yml')
+    writeFileSync(config, stringify({ consul: { url: consul.url } }))
+    rancher.add({ name: 'web', labels: { rancon: '' } })
+    const line = [
+      '--config',
+      config,
+      '--set',
+      'consul.cleanupId=set',
+      'sync',
+      'rancher',
+      'consul',
+      '-s',
+      `url=${rancher.url()}`,
+    ]
+    expect(await runHostler([...line, ...keys()], {})).toMatchObject({ code: 0, stderr: '' })
+    expect(Object.values(await servicesOf(consul))[0]?.Tags).toContain('rancon-cleanup-id-set')
   })
 
   test('runs on with -c, and follows; health and metrics are told; a crash is noticed within the lease', async () => {

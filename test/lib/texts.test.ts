@@ -46,8 +46,10 @@ describe('text of others', () => {
     expect(printable('abcdef', 4)).toBe('abc…')
   })
 
-  test('loses the user and password of every URL', () => {
+  test('loses the user and password of every address, with a scheme or without', () => {
     expect(maskCredentials('tcp://ci:pw@a:1,https://b/x http://u@c')).toBe('tcp://***@a:1,https://b/x http://***@c')
+    expect(maskCredentials('ann:s3c@ret@consul:8500,b:pw@c')).toBe('***@consul:8500,***@c')
     expect(maskCredentials('mail me@example.com')).toBe('mail me@example.com')
+    expect(maskCredentials('org/app:v1@sha256:0123')).toBe('org/app:v1@sha256:0123')
   })
 })

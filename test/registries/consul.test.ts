@@ -9,6 +9,9 @@ import { announce, checksOf, clear, consulRegistry, register, servicesOf, status
 import { instance } from '../support/instances.js'
 import { describeWith } from '../support/servers.js'
 
+/** Others are on this host too. */
+const HERE = { hostAddress: '127.0.0.1' }
+
 /** A container with labels as they stand, published ports by default. */
 const container = (name: string, labels: Record<string, string>, over: Partial<Instance> = {}): Instance => ({
   ...instance(name),
@@ -91,6 +94,18 @@ describeWith(['consul'], 'the consul registry', () => {
       expect(troubles).toEqual(['container c-1: nothing is called %NOPE% in rancon.tag; it became UNDEFINED'])
     })
 
+    test('fills whatever stands between two %, and makes several tags of a field that holds commas', async () => {
+      const labels = { 'rancon.tag': '%LIST%,%A.B%', 'rancon.list': 'p,q', 'rancon.name': '%x y%-web' }
+      const { services, troubles } = await announced(container('c-1', labels))
+      expect(services.map(({ Service, Tags }) => [Service, Tags])).toEqual([
+        ['undefined-web', ['p', 'q', 'undefined', 'rancon', 'rancon-cleanup-id-default']],
+      ])
+      expect(troubles).toEqual([
+        expect.stringContaining('nothing is called %x y% in rancon.name'),
+        expect.stringContaining('nothing is called %A.B% in rancon.tag'),
+      ])
+    })
+
     test('is announced by its own address and exposed ports where it publishes none', async () => {
       const { services } = await announced(container('c', { rancon: '' }, { ports: [{ port: 80 }, { port: 81 }] }))
       expect(services.map(({ Address, Port }) => `${Address}:${Port}`)).toEqual(['172.17.0.2:80', '172.17.0.2:81'])
@@ -103,6 +118,15 @@ describeWith(['consul'], 'the consul registry', () => {
       })
       expect(services).toEqual([])
       expect(troubles).toEqual([expect.stringMatching(/^container c publishes no port at 192\.0\.2\.7/)])
+    })
+
+    test('is announced by its own address where its host has none that others know', async () => {
+      const ports = [{ port: 80, published: { address: '127.0.0.1', port: 8080 } }]
+      const { services, troubles } = await announced(container('c', { rancon: '' }, { ports }))
+      expect([services.map(({ Address, Port }) => `${Address}:${Port}`), troubles]).toEqual([['172.17.0.2:80'], []])
+      const nowhere = await announced(container('c', { rancon: '' }, { ports, networks: [] }))
+      expect(nowhere.services).toEqual([])
+      expect(nowhere.troubles).toEqual([expect.stringMatching(/^container c .* set HOSTLER_ANNOUNCE_ADDRESS/)])
     })
 
     test('that has no endpoint is said, and nothing is announced', async () => {
@@ -224,6 +248,13 @@ describeWith(['consul'], 'the consul registry', () => {
       expect(Object.values(await servicesOf(consul))).toEqual([first, second])
     })
 
+    test('mends that also while facts change all the time', async () => {
+      const registry = open({ lookMs: 0 })
+      await announce(registry, [a, b])
+      await consul.call('PUT', '/v1/agent/service/deregister/a-10-1-0-1-8000')
+      expect(await announce(registry, [a, b, c])).toMatchObject({ entries: 3, written: 2, removed: 0 })
+    })
+
     test('takes nothing back while some source has told nothing', async () => {
       await announce(open(), [a, b])
       const restarted = open()
@@ -254,7 +285,7 @@ describeWith(['consul'], 'the consul registry', () => {
         'rancon.check.tcp': 'true',
         'rancon.check.interval': '1s',
       }
-      const { services, troubles } = await announced(checked(ask, here))
+      const { services, troubles } = await announced(checked(ask, here), HERE)
       const [{ ID = '' } = {}] = services
       expect(troubles).toEqual([])
       expect((await checksOf(consul, ID)).map(({ CheckID, Type }) => [CheckID, Type])).toEqual([
@@ -273,6 +304,7 @@ describeWith(['consul'], 'the consul registry', () => {
       }
       const { services } = await announced(
         container('c', labels, { ports: [{ port, published: { address: '127.0.0.1', port } }] }),
+        HERE,
       )
       const id = services[0]?.ID ?? ''
       expect(await checksOf(consul, id)).toMatchObject([{ CheckID: `${id}:http`, Type: 'http', Status: 'critical' }])
@@ -292,9 +324,23 @@ describeWith(['consul'], 'the consul registry', () => {
       ['rancon.check.http', 'no path', 'it is no path'],
       ['rancon.check.tcp', '99999', 'it is not a port'],
       ['rancon.check.interval', 'often', 'it is not a duration'],
+      ['rancon.check.interval', '999999999h', 'it is longer than a day'],
+      ['hostler.health-check-interval', '2d', 'it is longer than a day'],
     ])('a label %s=%s is left out, and said', async (label, value, reason) => {
-      const { services, troubles } = await announced(checked({ [label]: value }))
+      const ask: Record<string, string> = label.startsWith('hostler')
+        ? { 'hostler.port': '80', 'hostler.health-check': '/' }
+        : {}
+      const { services, troubles } = await announced(checked({ ...ask, [label]: value }))
       expect(troubles).toEqual([expect.stringContaining(`container c: label ${label}: ${reason}`)])
+      expect(await checksOf(consul, services[0]?.ID ?? '')).toHaveLength(Object.keys(ask).length / 2)
+    })
+
+    test.each([
+      ['rancon.check.tcp', '81'],
+      ['rancon.check.http', 'http://localhost:81/'],
+    ])('a check %s of a port that cannot be reached is left out, and said', async (label, value) => {
+      const { services, troubles } = await announced(checked({ [label]: value }, { networks: [] }))
+      expect(troubles).toEqual([expect.stringContaining(`label ${label}: port 81 of the container cannot be reached`)])
       expect(await checksOf(consul, services[0]?.ID ?? '')).toEqual([])
     })
 
@@ -393,6 +439,14 @@ describeWith(['consul'], 'the consul registry', () => {
       expect(troubles).toHaveLength(2)
     })
 
+    test("what was announced stays while the id that its container asks for instead is somebody else's", async () => {
+      await announce(open(), [good])
+      await register(consul, { ID: 'theirs-10-1-0-1-1', Name: 'theirs', Port: 5 })
+      const renamed = { ...good, labels: { 'rancon.name': 'theirs' } }
+      expect(await announce(open(), [renamed])).toMatchObject({ entries: 0, removed: 0 })
+      expect(Object.keys(await servicesOf(consul)).sort()).toEqual(['good-10-1-0-1-1', 'theirs-10-1-0-1-1'])
+    })
+
     test('what was announced stays while its container asks for something that cannot be', async () => {
       const registry = open()
       await announce(registry, [good])
@@ -426,7 +480,7 @@ describeWith(['consul'], 'the consul registry', () => {
 
   test('an address of the agent may hold the host, and nothing that a label says', async () => {
     const url = consul.url.replace('127.0.0.1', '%HOST%')
-    const registry = open({ url })
+    const registry = open({ ...HERE, url })
     const at = (name: string, address: string) =>
       container(name, { rancon: '' }, { ports: [{ port: 80, published: { address, port: 80 } }] })
     expect(await announce(registry, [at('a', '127.0.0.1')])).toMatchObject({ entries: 1, written: 1 })

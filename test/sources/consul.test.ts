@@ -1,3 +1,5 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { silentLogger } from '../../src/lib/logger.js'
 import { type Instance, isLive } from '../../src/model/instance.js'
@@ -12,7 +14,10 @@ import { describeWith } from '../support/servers.js'
 import { until } from '../support/wait.js'
 import { describeSourceContract } from './contract.js'
 
-const sourceOf = (consul: TestConsul, over: Partial<ConsulSourceSettings> = {}): Source =>
+const sourceOf = (
+  consul: Pick<TestConsul, 'url' | 'token' | 'tls'>,
+  over: Partial<ConsulSourceSettings> = {},
+): Source =>
   createConsulSource(
     { ...accessTo(consul), tag: 'hostler', labelPrefix: 'hostler', lease: 30_000, ...over },
     { log: silentLogger() },
@@ -203,6 +208,135 @@ describeWith(['consul'], 'what the consul source reads', () => {
     })
   })
 })
+
+describeWith(['consul'], 'an answer of Consul that is late', () => {
+  let consul: TestConsul
+  let relay: Relay
+  beforeAll(async () => {
+    consul = await startConsul()
+    relay = await startRelay(consul.url)
+  })
+  afterAll(async () => {
+    relay?.close()
+    await consul?.stop()
+  })
+  beforeEach(() => clear(consul))
+
+  const put = (name: string, Check?: object) =>
+    register(consul, {
+      ID: name,
+      Name: name,
+      Port: 80,
+      Address: '10.0.0.1',
+      Tags: ['hostler'],
+      ...(Check && { Check }),
+    })
+  const names = (instances: readonly Instance[] | undefined) => instances?.map(({ name }) => name).join(' ')
+
+  test('does not take back what was followed meanwhile', async () => {
+    await put('a')
+    await put('b')
+    const source = sourceOf({ ...consul, url: relay.url })
+    await watching(source, async ({ reports }) => {
+      await until('both are reported', () => names(reports.at(-1)) === 'a b')
+      relay.hold((path) => path.includes('/node-services/') && !path.includes('index='))
+      const listed = source.list(signal)
+      await until('the old answer is on its way', () => relay.held() === 1)
+      await consul.call('PUT', '/v1/agent/service/deregister/b')
+      await until('b is gone', () => names(reports.at(-1)) === 'a')
+      relay.release()
+      expect(names(await listed)).toBe('a')
+      expect(names(reports.at(-1))).toBe('a')
+    })
+  })
+
+  test('about checks does not make well what has failed meanwhile', async () => {
+    await put('a', { CheckID: 'c', TTL: '1h', Status: 'passing' })
+    await watching(sourceOf({ ...consul, url: relay.url }), async ({ reports }) => {
+      const health = (name: string) => reports.at(-1)?.find((one) => one.name === name)?.health
+      await until('a is well', () => health('a') === 'healthy')
+      relay.hold((path) => path.includes('/health/node/') && !path.includes('index='))
+      await put('b')
+      await until('the old answer is on its way', () => relay.held() === 1)
+      await consul.call('PUT', '/v1/agent/check/fail/c')
+      await until('a has failed', () => health('a') === 'unhealthy')
+      relay.release()
+      await until('b is told too', () => health('b') !== undefined)
+      expect(health('a')).toBe('unhealthy')
+    })
+  })
+})
+
+interface Relay {
+  readonly url: string
+  /** Answers to such paths are fetched at once and kept back. */
+  hold(isHeld: (path: string) => boolean): void
+  held(): number
+  release(): void
+  close(): void
+}
+
+async function startRelay(target: string): Promise<Relay> {
+  let isHeld: (path: string) => boolean = () => false
+  const held: (() => void)[] = []
+  const server = createServer((request, response) => {
+    const path = request.url ?? ''
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    const relayed = async () => {
+      const answer = await fetch(target + path, { signal: gone.signal })
+      const body = await answer.text()
+      const index = answer.headers.get('x-consul-index')
+      const reply = () => response.writeHead(answer.status, index === null ? {} : { 'x-consul-index': index }).end(body)
+      if (isHeld(path)) held.push(reply)
+      else reply()
+    }
+    relayed().catch(() => response.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    hold(next) {
+      isHeld = next
+    },
+    held: () => held.length,
+    release() {
+      isHeld = () => false
+      for (const reply of held.splice(0)) reply()
+    },
+    close() {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+/** A server that answers as a newer Consul does: it says that something is left out. */
+const withHeader = (only: RegExp) =>
+  createServer((request, response) => {
+    const path = request.url ?? ''
+    const Service = { ID: 'consul', Service: 'consul', Address: '', Port: 8300, Tags: [], Meta: {}, ModifyIndex: 1 }
+    const answer = path.includes('/nodes')
+      ? [{ Node: 'n', Address: '10.0.0.1' }]
+      : path.includes('/node-services/')
+        ? { Services: [Service, { ...Service, ID: 'a', Service: 'a', Tags: ['hostler'] }] }
+        : []
+    const filtered = only.test(path) ? { 'x-consul-results-filtered-by-acls': 'true' } : {}
+    response.writeHead(200, { 'x-consul-index': '7', ...filtered }).end(JSON.stringify(answer))
+  })
+
+test.each([['nodes'], ['node-services'], ['health/node']])(
+  'a Consul that says it has left out something of its %s is believed, whatever is left',
+  async (what) => {
+    const server = withHeader(new RegExp(what))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const nobody = { url, token: '', tls: { ca: '', cert: '', key: '', expired: { cert: '', key: '' } } }
+    const listing = sourceOf(nobody).list(signal)
+    await expect(listing).rejects.toMatchObject({ code: 'CONSUL_DENIED' })
+    server.close()
+  },
+)
 
 describeWith(['consul'], 'an outage of Consul', () => {
   let consul: TestConsul

@@ -6,6 +6,7 @@ import type { Registry, SyncResult } from '../../src/registries/registry.js'
 import type { TestConsul } from './consul.js'
 import { accessTo } from './consul-access.js'
 import { rules } from './instances.js'
+import { tempDir } from './temp.js'
 
 /** A registry of Consul as the app makes one, without a lease unless told otherwise. */
 export function consulRegistry(
@@ -15,7 +16,7 @@ export function consulRegistry(
   const settings: ConsulRegistrySettings = {
     ...accessTo(consul),
     ...{ idSchema: '%NAME%_%HOST%_%PORT%', nameScheme: '%NAME%', cleanupId: 'default', tag: 'hostler' },
-    ...{ lease: 0, announcer: 'host-a', hostAddress: '' },
+    ...{ lease: 0, announcer: 'host-a', hostAddress: '', lookMs: 600_000, stateDir: tempDir() },
     ...over,
   }
   return createConsulRegistry(settings, { rules, log: silentLogger(), clock: systemClock })

@@ -1,5 +1,4 @@
 import { HostlerError } from '../errors.js'
-import { maskCredentials } from '../mask.js'
 
 /** Where a Consul is, and how to speak with it: what Consul's own programs are told. */
 export interface ConsulAccess {
@@ -32,20 +31,50 @@ export interface ConsulAddress {
 
 /** @throws HostlerError `CONFIG` for what can never be such an address */
 export function readAddress({ url, ssl }: Pick<ConsulAccess, 'url' | 'ssl'>): ConsulAddress {
-  const shown = maskCredentials(url)
   if (url.startsWith('unix://')) {
-    return { origin: 'http://localhost', prefix: '', shown, socketPath: url.slice('unix://'.length) }
+    return { origin: 'http://localhost', prefix: '', shown: url, socketPath: url.slice('unix://'.length) }
   }
-  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : `${ssl ? 'https' : 'http'}://${url}`
+  const { scheme, credentials, rest } = splitAddress(url)
+  const whole = `${scheme || (ssl ? 'https://' : 'http://')}${credentials}${rest}`
   const parsed = URL.canParse(whole) ? new URL(whole) : undefined
-  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.hostname === '' || /[\s%?#]/.test(url)) {
-    throw new HostlerError('CONFIG', `"${shown}" is no address of Consul; write http://host:8500 or host:8500`)
-  }
+  const isOne = parsed && /^https?:$/.test(parsed.protocol) && parsed.hostname !== ''
+  // In credentials `%` stands before what a URL cannot hold; anywhere else it would be a placeholder that nobody has filled.
+  if (!isOne || /[\s?#]/.test(url) || rest.includes('%')) throw noAddress(url)
   const { origin, pathname, username, password } = parsed
   const prefix = pathname.replace(/\/+$/, '')
-  const basic = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
   return {
     ...{ origin, prefix, shown: origin + prefix },
-    ...(username !== '' && { authorization: `Basic ${basic}` }),
+    ...(username !== '' && { authorization: `Basic ${basicOf(url, username, password)}` }),
   }
+}
+
+export interface AddressParts {
+  /** With its `://`, or empty. */
+  readonly scheme: string
+  /** User and password with their `@`, or empty. */
+  readonly credentials: string
+  readonly rest: string
+}
+
+/** The three parts of an address, which together are it. */
+export function splitAddress(url: string): AddressParts {
+  const [, scheme = '', credentials = '', rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)?(?:(.*@))?(.*)$/is.exec(url) ?? []
+  return { scheme, credentials, rest }
+}
+
+function basicOf(url: string, username: string, password: string): string {
+  try {
+    return Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
+  } catch {
+    throw noAddress(url)
+  }
+}
+
+function noAddress(url: string): HostlerError {
+  const { scheme, credentials, rest } = splitAddress(url)
+  const shown = `${scheme}${credentials === '' ? '' : '***@'}${rest}`
+  return new HostlerError(
+    'CONFIG',
+    `"${shown}" is no address of Consul; write http://host:8500 or host:8500, and in a password %40 for @ and the like`,
+  )
 }

@@ -5,10 +5,11 @@ import { type ConsulAccess, readAddress } from './address.js'
 import { connectionError, statusError } from './failure.js'
 import { createConnector } from './tls.js'
 
-/** An answer with status 200, or 404 where that is an answer too. */
+/** An answer with status 200, or 404 where the caller takes that for an answer. */
 export interface ConsulAnswer {
   /** Parsed JSON; undefined for 404 and for an empty answer. */
   readonly value: unknown
+  /** False only for a call with `mayMiss`. */
   readonly found: boolean
   /** From where the next blocking query goes on; undefined where the call has none. */
   readonly index?: number
@@ -26,15 +27,20 @@ export interface Wait {
   readonly waitMs: number
 }
 
+/** That what is asked about is not there (404) is an answer. Otherwise it tells of something that is no Consul. */
+export interface Missing {
+  readonly mayMiss?: boolean
+}
+
 /** The HTTP API of one Consul. Every call throws a HostlerError that names the address, what failed and what to do. */
 export interface ConsulClient {
   /** To be shown: without user and password. */
   readonly shown: string
   /** @param path below `/v1`, with its query */
-  get(path: string, signal: AbortSignal): Promise<ConsulAnswer>
+  get(path: string, signal: AbortSignal, missing?: Missing): Promise<ConsulAnswer>
   /** A blocking query. */
-  wait(path: string, wait: Wait, signal: AbortSignal): Promise<ConsulAnswer>
-  put(path: string, body: unknown, signal: AbortSignal): Promise<ConsulAnswer>
+  wait(path: string, wait: Wait & Missing, signal: AbortSignal): Promise<ConsulAnswer>
+  put(path: string, body: unknown, signal: AbortSignal, missing?: Missing): Promise<ConsulAnswer>
   close(): Promise<void>
 }
 
@@ -68,7 +74,7 @@ export function createConsulClient(access: ConsulAccess, limits: ConsulLimits = 
   async function call(
     method: 'GET' | 'PUT',
     path: string,
-    { body, waitMs = 0, signal }: { body?: string; waitMs?: number; signal: AbortSignal },
+    { body, waitMs = 0, signal, mayMiss = false }: Missing & { body?: string; waitMs?: number; signal: AbortSignal },
   ): Promise<ConsulAnswer> {
     const what = `${method} ${address.shown}/v1${withoutQuery(path)}`
     const options = { origin: address.origin, path: `${address.prefix}/v1${path}`, method, headers, body: body ?? null }
@@ -76,7 +82,7 @@ export function createConsulClient(access: ConsulAccess, limits: ConsulLimits = 
     const deadline = { timeoutMs: timeoutMs + waitMs + waitMs / 16, what: 'the whole answer' }
     try {
       const reply = await withDeadline(deadline, signal, (late) => send(agent, { ...options, signal: late }))
-      return readReply(what, reply)
+      return readReply(what, reply, mayMiss)
     } catch (cause) {
       signal.throwIfAborted()
       throw connectionError(what, cause, access)
@@ -85,13 +91,13 @@ export function createConsulClient(access: ConsulAccess, limits: ConsulLimits = 
 
   return {
     shown: address.shown,
-    get: (path, signal) => call('GET', path, { signal }),
-    put: (path, body, signal) =>
-      call('PUT', path, { signal, ...(body !== undefined && { body: JSON.stringify(body) }) }),
-    wait: (path, { index, hash, waitMs }, signal) => {
+    get: (path, signal, missing) => call('GET', path, { ...missing, signal }),
+    put: (path, body, signal, missing) =>
+      call('PUT', path, { ...missing, signal, ...(body !== undefined && { body: JSON.stringify(body) }) }),
+    wait: (path, { index, hash, waitMs, ...missing }, signal) => {
       const since = hash === undefined ? `index=${index ?? 0}` : `hash=${encodeURIComponent(hash)}`
       const query = `${path.includes('?') ? '&' : '?'}${since}&wait=${Math.ceil(waitMs / 1000)}s`
-      return call('GET', path + query, { signal, waitMs })
+      return call('GET', path + query, { ...missing, signal, waitMs })
     },
     close: () => agent.destroy(),
   }
@@ -111,8 +117,8 @@ async function send(agent: Agent, options: Dispatcher.RequestOptions & { origin:
   return { status: statusCode, headers, text: await body.text() }
 }
 
-function readReply(what: string, { status, text, headers }: Reply): ConsulAnswer {
-  if (status !== 200 && status !== 404) throw statusError(what, status, text)
+function readReply(what: string, { status, text, headers }: Reply, mayMiss: boolean): ConsulAnswer {
+  if (status !== 200 && !(status === 404 && mayMiss)) throw statusError(what, status, text)
   const index = Number(headers['x-consul-index'] ?? Number.NaN)
   const hash = headers['x-consul-contenthash']
   return {

@@ -8,6 +8,8 @@ const CHUNK = 'hostler-instance-'
 
 /** Who keeps an entry: what its process is called. */
 export const ANNOUNCER = 'hostler-announcer'
+/** A word that each process makes up when it starts. */
+export const PROCESS = 'hostler-process'
 /** Which instance an entry is for, by its key there. */
 export const INSTANCE = 'hostler-instance'
 /** What all of an entry comes to, its checks included, for an agent does not tell those. */

@@ -1,14 +1,15 @@
 import type { Logger } from 'pino'
+import { z } from 'zod'
 import type { Clock } from '../../lib/clock.js'
 import type { ConsulAccess } from '../../lib/consul/address.js'
 import { type ConsulClient, createConsulClient } from '../../lib/consul/client.js'
 import { heartbeatId, INSTANCE } from '../../lib/consul/meta.js'
-import { codeOf, messageOf } from '../../lib/errors.js'
-import { createLimit } from '../../lib/limit.js'
+import { codeOf, HostlerError } from '../../lib/errors.js'
 import { printable } from '../../lib/printable.js'
-import { cleanupTag } from './entries.js'
-import { createHeartbeat, type Heartbeat } from './heartbeat.js'
-import { nodesWithTags } from './leftovers.js'
+import { createAttempts, type Outcome } from './attempts.js'
+import { createHeartbeat } from './heartbeat.js'
+import { type Leftovers, nodesWithTags } from './leftovers.js'
+import { cleanupTags, hasNoOtherKeeper, isOwn, type Services } from './ownership.js'
 import { announcerOf, type Present, readPresent } from './present.js'
 import { type AskedEntry, createWriter } from './writer.js'
 
@@ -17,13 +18,15 @@ export interface ConsulAgent {
   /** Its address, without user and password. */
   readonly shown: string
   sync(asked: AskedHere, signal: AbortSignal): Promise<Outcome>
-  /** How many services it has; changes nothing. */
+  /** How many services it has; changes nothing. @throws HostlerError also when not all of them may be read */
   count(signal: AbortSignal): Promise<number>
-  /** Keeps what is there alive until aborted. */
-  run(disturbed: () => void, signal: AbortSignal): Promise<void>
+  /** What its node is called; undefined where the token may not know. */
+  node(signal: AbortSignal): Promise<string | undefined>
+  /** Keeps what is there alive until aborted. `lost`: it is to be looked at anew. */
+  run(lost: () => void, signal: AbortSignal): Promise<void>
   withdraw(signal: AbortSignal): Promise<void>
-  /** Addresses of the nodes of the whole cluster that have something with our cleanup tag. */
-  nodesWithOurs(signal: AbortSignal): Promise<string[]>
+  /** Where in the whole cluster something has our cleanup tag. */
+  leftovers(signal: AbortSignal): Promise<Leftovers>
   close(): Promise<void>
 }
 
@@ -34,182 +37,210 @@ export interface AskedHere {
   readonly isWhole: boolean
   /** Whether the entries of an instance stay although they are not asked for, by its key. */
   readonly isKept: (instance: string) => boolean
+  /** Which of these ids stay although they are not asked for here. */
+  readonly spared: (ids: readonly string[]) => Promise<ReadonlySet<string>>
   /** Look at what is there, rather than remember it. */
   readonly afresh: boolean
-}
-
-export interface Outcome {
-  entries: number
-  written: number
-  removed: number
-  readonly troubles: string[]
 }
 
 export interface AgentInputs {
   readonly access: ConsulAccess
   readonly announcer: string
   readonly cleanupId: string
+  /** A word that this process alone has. */
+  readonly process: string
   /** 0: without a heartbeat. */
   readonly leaseMs: number
+  /** Older than that, what is remembered of the agent counts no more. */
+  readonly lookMs: number
+  /** It is looked after even while nothing is announced there. */
+  readonly isOnlyOne: boolean
   readonly clock: Clock
   readonly log: Logger
 }
 
-const WRITES_AT_ONCE = 16
-
-/** Everything at an agent, ours or not, by id. */
-type Services = Map<string, Present>
-
 export function createConsulAgent(inputs: AgentInputs): ConsulAgent {
+  const { clock, lookMs, isOnlyOne } = inputs
   const client = createConsulClient(inputs.access)
   const heartbeat = inputs.leaseMs > 0 ? createHeartbeat({ ...inputs, client }) : undefined
   const writer = createWriter(client)
-  const limited = createLimit(WRITES_AT_ONCE)
-  const tags = [cleanupTag(inputs.cleanupId), `rancon-${inputs.cleanupId.toLowerCase()}`]
-  const isOurs = (present: Present, there: Services) => isOwn(present, there, { ...inputs, tags })
-  const isLeftToUs = (present: Present, there: Services) => hasNoOtherKeeper(present, there, { ...inputs, tags })
+  const isOurs = (present: Present, there: Services) => isOwn(present, there, inputs)
+  const isLeftToUs = (present: Present, there: Services) => hasNoOtherKeeper(present, there, inputs)
   /** As far as we know; undefined: to be looked at. */
   let known: Services | undefined
+  let lookedAt = clock.elapsed()
+  let node: Promise<string | undefined> | undefined
+
+  async function thereNow({ afresh, entries }: AskedHere, signal: AbortSignal): Promise<Services> {
+    const at = clock.elapsed()
+    if (known && !afresh) return known
+    known = undefined
+    known = await look({ isKeeping: isOnlyOne || entries.size > 0, isWriting: entries.size > 0 }, signal)
+    lookedAt = at
+    return known
+  }
+
+  /** @throws HostlerError also when the agent leaves out of its list what is there: for want of rights */
+  async function look({ isKeeping, isWriting }: Look, signal: AbortSignal): Promise<Services> {
+    const beats = isKeeping ? heartbeat : undefined
+    await beats?.ensure(signal)
+    const there = await readServices(client, signal)
+    if (!beats && !isWriting && ![...there.values()].some((one) => isOurs(one, there))) await mayRead(client, signal)
+    if (!heartbeat) refuseRival(there)
+    else if (there.has(heartbeat.id)) heartbeat.seen(there.get(heartbeat.id))
+    if (!beats || there.has(beats.id)) return there
+    const path = `/agent/service/${encodeURIComponent(beats.id)}`
+    const { found } = await client.get(path, signal, { mayMiss: true })
+    if (found) return there
+    beats.seen(undefined)
+    await beats.ensure(signal)
+    return readServices(client, signal)
+  }
+
+  /** What we would announce without a lease, a process of our name that lives would take back, and we what it has announced. */
+  function refuseRival(there: Services): void {
+    const living = there.get(heartbeatId(inputs.announcer, inputs.cleanupId))
+    if (!living || living.isDead) return
+    throw new HostlerError(
+      'CONSUL_SHARED',
+      `a process that is called ${printable(inputs.announcer, 120)} too lives and announces at ${client.shown}; give this one a cleanup id of its own (HOSTLER_CONSUL_CLEANUP_ID, -b cleanup_id=…), or wait for the end of the other one's lease`,
+    )
+  }
 
   async function sync(asked: AskedHere, signal: AbortSignal): Promise<Outcome> {
-    const there = (asked.afresh ? undefined : known) ?? (await look(client, heartbeat, signal))
-    known = there
-    const attempts = createAttempts(limited)
+    const there = await thereNow(asked, signal)
+    const attempts = createAttempts()
     const { outcome } = attempts
+    /** Instances of which something cannot be announced as they ask: what was announced of them before stays. */
+    const unmet = new Set<string | undefined>()
     for (const [id, one] of asked.entries) {
+      const instance = one.entry.service.Meta[INSTANCE]
       const present = there.get(id)
       if (present && writer.isSettled(one, present)) outcome.entries++
-      else if (present && !isOurs(present, there)) outcome.troubles.push(taken(one, present))
-      // One that gets no traffic is not announced before it did.
-      else if (present || one.maintenance === undefined) attempts.make(named(one), () => write(one, present))
+      else if (present && !isOurs(present, there)) {
+        outcome.troubles.push(taken(one, present))
+        unmet.add(instance)
+      } else if (present || one.maintenance === undefined) {
+        // One that gets no traffic is not announced before it did.
+        const write = () => writeOne(one, present)
+        attempts.make(named(one), write, () => void unmet.add(instance))
+      }
     }
-    const instances = new Set([...asked.entries.values()].map(({ entry }) => entry.service.Meta[INSTANCE]))
-    for (const [id, present] of there) {
-      if (!isUnwanted(present, asked) || !isOurs(present, there)) continue
-      if (isLeftToUs(present, there) || instances.has(present.meta[INSTANCE]))
-        attempts.make(`entry ${printable(id, 200)}`, () => remove(id))
-    }
+    // What takes its place is there before an entry goes.
+    await attempts.settled()
+    const unwanted = unwantedOf(there, asked).filter(({ meta }) => !unmet.has(meta[INSTANCE]))
+    const spared = await asked.spared(unwanted.map(({ id }) => id))
+    for (const { id } of unwanted)
+      if (!spared.has(id)) attempts.make(`entry ${printable(id, 200)}`, () => removeOne(id))
+    await attempts.settled()
+    const rival = heartbeat?.trouble()
+    if (rival !== undefined) outcome.troubles.push(rival)
+    return attempts.conclude()
 
-    async function write(one: AskedEntry, before: Present | undefined): Promise<void> {
+    async function writeOne(one: AskedEntry, before: Present | undefined): Promise<void> {
       const { present, isChanged } = await writer.write(one, before, signal)
       there.set(present.id, present)
       outcome.entries++
       if (isChanged) outcome.written++
     }
 
-    async function remove(id: string): Promise<void> {
+    async function removeOne(id: string): Promise<void> {
       await writer.remove(id, signal)
       there.delete(id)
       outcome.removed++
     }
+  }
 
-    try {
-      await attempts.settled()
-    } catch (error) {
-      known = undefined
-      throw error
-    }
-    return outcome
+  function unwantedOf(there: Services, { entries, isWhole, isKept }: AskedHere): Present[] {
+    if (!isWhole) return []
+    const instances = new Set([...entries.values()].map(({ entry }) => entry.service.Meta[INSTANCE]))
+    return [...there.values()].filter(
+      (present) =>
+        !entries.has(present.id) &&
+        !isKept(present.meta[INSTANCE] ?? '') &&
+        isOurs(present, there) &&
+        (isLeftToUs(present, there) || instances.has(present.meta[INSTANCE])),
+    )
   }
 
   return {
     shown: client.shown,
-    sync,
-    async count(signal) {
-      return Object.keys((await client.get('/agent/services', signal)).value ?? {}).length
-    },
-    async run(disturbed, signal) {
-      const lost = () => {
+    async sync(asked, signal) {
+      const isOld = known !== undefined && !asked.afresh && clock.elapsed() - lookedAt >= lookMs
+      try {
+        const first = await sync(asked, signal)
+        if (!isOld) return first
+        // After what has changed, which is not to wait for a look at everything.
+        const { written, removed, ...rest } = await sync({ ...asked, afresh: true }, signal)
+        return { ...rest, written: first.written + written, removed: first.removed + removed }
+      } catch (error) {
         known = undefined
-        disturbed()
+        throw error
       }
-      await heartbeat?.run(lost, signal)
+    },
+    async count(signal) {
+      await mayRead(client, signal)
+      return (await readServices(client, signal)).size
+    },
+    node(signal) {
+      node ??= nodeName(client, signal).catch((error: unknown) => {
+        node = undefined
+        throw error
+      })
+      return node
+    },
+    async run(lost, signal) {
+      const forget = () => {
+        known = undefined
+        lost()
+      }
+      await heartbeat?.run(forget, signal)
     },
     async withdraw(signal) {
-      const there = await look(client, heartbeat, signal)
-      const ours = [...there.values()].filter((present) => isOurs(present, there) && isLeftToUs(present, there))
-      await settled(ours.map(({ id }) => limited(() => writer.remove(id, signal))))
+      const there = await look({ isKeeping: false, isWriting: false }, signal)
+      const attempts = createAttempts()
+      for (const present of there.values())
+        if (isOurs(present, there) && isLeftToUs(present, there))
+          attempts.make(present.id, () => writer.remove(present.id, signal))
+      await attempts.settled()
       await heartbeat?.remove(signal)
+      attempts.conclude()
     },
-    nodesWithOurs: (signal) => nodesWithTags(client, tags, signal),
+    leftovers: (signal) => nodesWithTags(client, cleanupTags(inputs.cleanupId), signal),
     close: () => client.close(),
   }
 }
 
-/** @throws HostlerError also when the agent leaves out of its list what we know to be there: for want of rights */
-async function look(client: ConsulClient, heartbeat: Heartbeat | undefined, signal: AbortSignal): Promise<Services> {
-  await heartbeat?.ensure(signal)
-  const read = async () => {
-    const services = await client.get('/agent/services', signal)
-    const checks = await client.get('/agent/checks', signal)
-    return readPresent(services.value, checks.value)
-  }
-  const there = await read()
-  if (!heartbeat || there.has(heartbeat.id)) return there
-  const { found } = await client.get(`/agent/service/${encodeURIComponent(heartbeat.id)}`, signal)
-  if (found) return there
-  heartbeat.seen(false)
-  await heartbeat.ensure(signal)
-  return read()
+interface Look {
+  /** With our heartbeat there, without which nothing of ours may be. */
+  readonly isKeeping: boolean
+  /** Something will be written: a lack of rights shows then. */
+  readonly isWriting: boolean
 }
 
-interface Owner {
-  readonly announcer: string
-  readonly cleanupId: string
-  readonly tags: readonly string[]
-}
-
-/** An entry of another process that lives is its own affair, whatever tags it has. */
-function isOwn(present: Present, there: Services, { announcer, cleanupId, tags }: Owner): boolean {
-  if (!tags.some((tag) => present.tags.includes(tag))) return false
-  const other = announcerOf(present)
-  if (other === undefined || other === announcer) return true
-  const theirs = there.get(heartbeatId(other, cleanupId))
-  return theirs === undefined || theirs.isDead
+async function readServices(client: ConsulClient, signal: AbortSignal): Promise<Services> {
+  const services = await client.get('/agent/services', signal)
+  const checks = await client.get('/agent/checks', signal)
+  return readPresent(services.value, checks.value)
 }
 
 /**
- * A process that seems to have died may be about to say that it has not. What it had there gets no traffic until then, and goes by
- * itself; only what has come to us is taken back, as after a rename.
+ * Lists leave out what a token may not read, without a word. This call is refused instead.
+ * @throws HostlerError `CONSUL_DENIED`
  */
-function hasNoOtherKeeper(present: Present, there: Services, { announcer, cleanupId }: Owner): boolean {
-  const other = announcerOf(present)
-  return other === undefined || other === announcer || !there.has(heartbeatId(other, cleanupId))
+async function mayRead(client: ConsulClient, signal: AbortSignal): Promise<void> {
+  await client.get('/agent/health/service/name/hostler-nobody', signal, { mayMiss: true })
 }
 
-const isUnwanted = ({ id, meta }: Present, { entries, isWhole, isKept }: AskedHere) =>
-  isWhole && !entries.has(id) && !isKept(meta[INSTANCE] ?? '')
+const selfSchema = z.object({ Config: z.object({ NodeName: z.string() }) })
 
-/** Many writes, of which one that Consul refuses is a trouble of its own, and one that fails fails all. */
-function createAttempts(limited: <T>(work: () => Promise<T>) => Promise<T>) {
-  const outcome: Outcome = { entries: 0, written: 0, removed: 0, troubles: [] }
-  const denials: unknown[] = []
-  const jobs: Promise<unknown>[] = []
-  return {
-    outcome,
-    make(what: string, job: () => Promise<void>): void {
-      const attempted = limited(job).catch((error: unknown) => {
-        if (!isAboutOne(error)) throw error
-        if (codeOf(error) === 'CONSUL_DENIED') denials.push(error)
-        outcome.troubles.push(`${what}: ${messageOf(error)}`)
-      })
-      jobs.push(attempted)
-    },
-    /** @throws HostlerError also when nothing at all was allowed */
-    async settled(): Promise<void> {
-      await settled(jobs)
-      if (denials.length > 0 && outcome.entries === 0 && outcome.removed === 0) throw denials[0]
-    },
+async function nodeName(client: ConsulClient, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return selfSchema.safeParse((await client.get('/agent/self', signal)).value).data?.Config.NodeName
+  } catch (error) {
+    if (codeOf(error) === 'CONSUL_DENIED') return undefined
+    throw error
   }
-}
-
-/** Consul says no to this entry; it may well say yes to another. */
-const isAboutOne = (error: unknown): boolean =>
-  codeOf(error) === 'CONSUL_REFUSED' || (codeOf(error) === 'CONSUL_DENIED' && !/ACL not found/i.test(messageOf(error)))
-
-/** Waits for all of them, so that none is still under way when the first failure is told. */
-async function settled(jobs: readonly Promise<unknown>[]): Promise<void> {
-  for (const result of await Promise.allSettled(jobs)) if (result.status === 'rejected') throw result.reason
 }
 
 const named = ({ entry }: AskedEntry): string => `container ${printable(entry.container, 120)}`

@@ -28,41 +28,69 @@ export type EndpointOfPort = (containerPort: number) => Endpoint | undefined
 
 /** No label may make an agent ask without a pause. */
 const MIN_INTERVAL_MS = 1000
+/** Consul counts in nanoseconds, and refuses what it cannot count. */
+const MAX_INTERVAL_MS = 86_400_000
+const TOO_LONG: Complaint = { reason: 'it is longer than a day', remedy: 'write at most 24h' }
+const DEFAULT_INTERVAL_MS = 10_000
 const MAX_TIMEOUT_MS = 60_000
 
+/** Says that a label is left out, and why. */
+export type Complain = (label: string, complaint: Complaint) => void
+
 /** What `hostler.health-check` asks for. */
-export function checkOfRoute(
-  id: string,
-  { healthCheck, scheme, port }: { readonly healthCheck?: HealthCheck; readonly scheme: Scheme; readonly port: number },
-  at: EndpointOfPort,
-): AgentCheck[] {
+export function checkOfRoute({ id, route, at, prefix }: RouteCheckInputs, complain: Complain): AgentCheck[] {
+  const { healthCheck, scheme, port } = route
   if (!healthCheck) return []
-  const endpoint = at(healthCheck.port ?? port)
-  return endpoint ? [httpCheck(id, endpoint, { ...healthCheck, isSecure: scheme === 'https' })] : []
+  const { intervalMs } = healthCheck
+  if (intervalMs > MAX_INTERVAL_MS) complain(`${prefix}.health-check-interval`, TOO_LONG)
+  const endpoint = reached(at, healthCheck.port ?? port, `${prefix}.health-check`, complain)
+  const times = { ...healthCheck, intervalMs: intervalMs > MAX_INTERVAL_MS ? DEFAULT_INTERVAL_MS : intervalMs }
+  return endpoint ? [httpCheck(id, endpoint, { ...times, isSecure: scheme === 'https' })] : []
+}
+
+interface RouteCheckInputs {
+  readonly id: string
+  readonly route: { readonly healthCheck?: HealthCheck; readonly scheme: Scheme; readonly port: number }
+  readonly at: EndpointOfPort
+  readonly prefix: string
 }
 
 /** What `rancon.check.http`, `rancon.check.tcp` and their `interval` and `timeout` ask for. */
-export function checksOfLabels(
-  { id, instance, endpoint, at }: LabelCheckInputs,
-  complain: (label: string, complaint: Complaint) => void,
-): AgentCheck[] {
+export function checksOfLabels({ id, instance, endpoint, at }: LabelCheckInputs, complain: Complain): AgentCheck[] {
   const read = <T>(label: string, reader: (text: string) => Read<T>): T | undefined => {
     const text = instance.labels[label]
     const result = text === undefined ? undefined : reader(text)
     if (result && 'complaint' in result) complain(label, result.complaint)
     return result && 'value' in result ? result.value : undefined
   }
-  const intervalMs = read('rancon.check.interval', readDuration) ?? 10_000
+  const intervalMs = read('rancon.check.interval', readInterval) ?? DEFAULT_INTERVAL_MS
   const timeoutMs = read('rancon.check.timeout', readDuration) ?? 5000
   const own = [instance.name, ...instance.networks.map(({ address }) => address)]
   const http = read('rancon.check.http', (text) => readHealthCheck(text, own))
   const tcp = read('rancon.check.tcp', readTcp)
-  const httpAt = http && (http.port === undefined ? endpoint : at(http.port))
-  const tcpAt = tcp === undefined || tcp === false ? undefined : tcp === true ? endpoint : at(tcp)
+  const on = (label: string, port: number | undefined) =>
+    port === undefined ? endpoint : reached(at, port, label, complain)
+  const httpAt = http && on('rancon.check.http', http.port)
+  const tcpAt = tcp === undefined || tcp === false ? undefined : on('rancon.check.tcp', tcp === true ? undefined : tcp)
   return [
     ...(http && httpAt ? [httpCheck(id, httpAt, { path: http.path, intervalMs, timeoutMs, isSecure: false })] : []),
     ...(tcpAt ? [tcpCheck(id, tcpAt, { intervalMs, timeoutMs })] : []),
   ]
+}
+
+function reached(at: EndpointOfPort, port: number, label: string, complain: Complain): Endpoint | undefined {
+  const endpoint = at(port)
+  if (!endpoint)
+    complain(label, {
+      reason: `port ${port} of the container cannot be reached`,
+      remedy: 'publish it, or name another',
+    })
+  return endpoint
+}
+
+const readInterval = (text: string): Read<number> => {
+  const read = readDuration(text)
+  return 'value' in read && read.value > MAX_INTERVAL_MS ? { complaint: TOO_LONG } : read
 }
 
 interface LabelCheckInputs {

@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
 import { ANNOUNCER, FINGERPRINT, heartbeatId, INSTANCE, idWord, toChunks } from '../../lib/consul/meta.js'
-import { encodeInstance, reachableFromElsewhere } from '../../model/announced.js'
+import { encodeInstance } from '../../model/announced.js'
 import { type Instance, isLive, keyOf } from '../../model/instance.js'
-import { isAddress, printable } from '../../model/label-values.js'
+import { type Complaint, isAddress, printable } from '../../model/label-values.js'
 import { hasRanconLabel } from '../../model/rancon.js'
 import type { WishReader } from '../../model/reader.js'
 import type { LabelRules } from '../../model/wishes.js'
+import type { AddressTemplate } from './address.js'
 import { type AgentCheck, checkOfRoute, checksOfLabels } from './checks.js'
-import { type Endpoint, endpointAt, endpointsOf } from './endpoints.js'
-import { type Fields, fieldsOf, fill, type Unknown } from './fields.js'
+import { type Endpoint, endpointAt, endpointsOf, reachableByEndpoints } from './endpoints.js'
+import { type Fields, fieldsOf, fill } from './fields.js'
+import { cleanupTag } from './ownership.js'
 
 /** A service as an agent's API takes it. */
 export interface AgentService {
@@ -40,7 +42,7 @@ export interface Asked {
 }
 
 export interface EntryRules {
-  readonly url: string
+  readonly template: AddressTemplate
   readonly idSchema: string
   readonly nameScheme: string
   readonly cleanupId: string
@@ -55,9 +57,6 @@ export interface EntryRules {
 }
 
 const NOTHING: Asked = { entries: [], troubles: [], isPartial: false }
-
-/** What belongs to nobody, or to us alone. */
-export const cleanupTag = (cleanupId: string): string => `rancon-cleanup-id-${cleanupId.toLowerCase()}`
 
 /** Pure: the same instance asks for the same. One that is stopped asks for nothing. */
 export function askedBy(instance: Instance, rules: EntryRules): Asked {
@@ -80,7 +79,7 @@ class Asking {
     private readonly instance: Instance,
     private readonly rules: EntryRules,
   ) {
-    const { instance: reachable, trouble } = reachableFromElsewhere(instance, rules.hostAddress)
+    const { instance: reachable, trouble } = reachableByEndpoints(instance, rules.hostAddress)
     this.reachable = reachable
     if (trouble !== undefined) this.troubles.push(trouble)
   }
@@ -141,9 +140,10 @@ class Asking {
     const name = fields.get('name')?.toLowerCase() ?? ''
     const own = isRancon ? '' : `_${rules.announcer}`
     const id = idWord(fill(rules.idSchema, fields, this.unknown('the id schema')) + own)
-    const url = addressOf(rules.url, fields, this.unknown("Consul's address"))
+    const url = rules.template.for(fields, this.unknown("Consul's address"))
     const wrong = nameTrouble(name) ?? (id.length > 255 ? 'its id would be longer than 255 characters' : undefined)
     if (wrong !== undefined) return this.refuse(`${wrong}; it is not announced: set rancon.name`)
+    if (rules.template.hasHost && !endpoint.isOfHost) return this.refuse(NO_AGENT_THERE)
     if (!isAddress(endpoint.host)) return this.refuse(`"${printable(endpoint.host)}" is no address that others reach`)
     const plain = {
       ...{ ID: id, Name: name, Address: endpoint.host, Port: endpoint.port },
@@ -168,9 +168,10 @@ class Asking {
 
   private tags(fields: Fields, isRancon: boolean, isShared: boolean): string[] {
     const label = this.instance.labels['rancon.tag'] ?? ''
-    const asked = label
+    // What a placeholder stands for may hold commas as well.
+    const asked = fill(label, fields, this.unknown('rancon.tag'))
       .split(',')
-      .map((tag) => fill(tag, fields, this.unknown('rancon.tag')).trim().toLowerCase())
+      .map((tag) => tag.trim().toLowerCase())
       .filter((tag) => tag !== '' && this.isTag(tag))
     const ours = [
       ...(isRancon ? ['rancon'] : []),
@@ -193,27 +194,21 @@ class Asking {
     const { leaseMs, announcer, cleanupId } = this.rules
     const at = (port: number) => this.at(port)
     const route = routes.find(({ port, healthCheck }) => healthCheck && port === endpoint.containerPort)
-    const byRancon = checksOfLabels({ id, instance: this.instance, endpoint, at }, (label, { reason, remedy }) =>
-      this.trouble(`label ${label}: ${reason}; ${remedy}. It is left out`),
-    )
-    const own = route && !byRancon.some(({ HTTP }) => HTTP !== undefined) ? checkOfRoute(id, route, at) : []
+    const complain = (label: string, { reason, remedy }: Complaint) =>
+      this.trouble(`label ${label}: ${reason}; ${remedy}. It is left out`)
+    const byRancon = checksOfLabels({ id, instance: this.instance, endpoint, at }, complain)
+    const isHttp = ({ HTTP }: AgentCheck) => HTTP !== undefined
+    const own =
+      route && !byRancon.some(isHttp)
+        ? checkOfRoute({ id, route, at, prefix: this.rules.rules.labelPrefix }, complain)
+        : []
     return [...(leaseMs > 0 ? [followsHeartbeat(id, { leaseMs, announcer, cleanupId })] : []), ...byRancon, ...own]
   }
 }
 
-/** What an agent's address may be made of: nothing that a label says, or any container could be sent our token. */
-export const ADDRESS_FIELDS = ['host', 'environment', 'announcer']
-
-/** The address of the agent for an endpoint with these fields. */
-export const addressOf = (template: string, fields: Fields, unknown: Unknown = () => undefined): string =>
-  fill(template, addressFields(fields), unknown)
-
-const addressFields = (fields: Fields): Fields =>
-  new Map(
-    [...fields]
-      .filter(([key]) => ADDRESS_FIELDS.includes(key))
-      .map(([key, value]) => [key, value.includes(':') ? `[${value}]` : value.replace(/[^\w.-]/g, '-')]),
-  )
+/** At its own address a container may answer as if it were an agent, and would be sent our token. */
+const NO_AGENT_THERE =
+  "Consul's address holds %HOST%, and where no port is published a container's own address would be taken for its host's; publish a port, set HOSTLER_ANNOUNCE_ADDRESS, or write the agent's address without %HOST%"
 
 function nameTrouble(name: string): string | undefined {
   if (name === 'consul') return 'it may not be called consul, which is the name of Consul itself'

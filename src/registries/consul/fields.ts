@@ -1,3 +1,4 @@
+import { printable } from '../../lib/printable.js'
 import type { Instance } from '../../model/instance.js'
 import { namesOf } from '../../model/names.js'
 import { hasRanconLabel } from '../../model/rancon.js'
@@ -11,11 +12,14 @@ export type Unknown = (placeholder: string) => void
 
 const UNDEFINED = 'UNDEFINED'
 
+/** Whatever stands between two `%`, as predecessor 5 has it. */
+export const PLACEHOLDER = /%([^%]{1,256})%/g
+
 /** `%NAME%` in any case. An unknown one becomes `UNDEFINED`, as predecessor 5 has it. */
 export const fill = (template: string, fields: Fields, unknown: Unknown): string =>
-  template.replace(/%([A-Za-z0-9_-]{1,64})%/g, (placeholder, name: string) => {
+  template.replace(PLACEHOLDER, (placeholder, name: string) => {
     const value = fields.get(name.toLowerCase())
-    if (value === undefined) unknown(placeholder)
+    if (value === undefined) unknown(printable(placeholder, 80))
     return value ?? UNDEFINED
   })
 
@@ -41,8 +45,8 @@ export function fieldsOf(
   const isRancon = hasRanconLabel(instance.labels)
   const plain = new Map([...labelFields(instance), ['name', isRancon ? service : ownName(instance)], ...fixed] as const)
   const name = instance.labels['rancon.name'] ?? (isRancon ? nameScheme : '%NAME%')
-  const written = [...labelFields(instance), ['name', name] as const]
-  return new Map([...written.map(([key, value]) => [key, fill(value, plain, unknown(key))] as const), ...fixed])
+  const written = new Map([...labelFields(instance), ['name', name] as const])
+  return new Map([...Array.from(written, ([key, value]) => [key, fill(value, plain, unknown(key))] as const), ...fixed])
 }
 
 const labelFields = ({ labels }: Instance): (readonly [string, string])[] =>

@@ -1,10 +1,15 @@
 import type { Logger } from 'pino'
+import { z } from 'zod'
 import { createAlarm } from '../../lib/alarm.js'
 import type { Clock } from '../../lib/clock.js'
 import type { ConsulClient } from '../../lib/consul/client.js'
-import { ANNOUNCER, HEARTBEAT_NAME, heartbeatId } from '../../lib/consul/meta.js'
+import { ANNOUNCER, HEARTBEAT_NAME, heartbeatId, PROCESS } from '../../lib/consul/meta.js'
+import { meta } from '../../lib/consul/shapes.js'
 import { codeOf, messageOf } from '../../lib/errors.js'
 import { ghostMs } from './entries.js'
+import type { Present } from './present.js'
+import { createRivalry } from './rivalry.js'
+import { deregister } from './writer.js'
 
 /**
  * A service of our own in one agent, whose check says that this process lives; every entry follows it. One call at half the
@@ -18,8 +23,10 @@ export interface Heartbeat {
   readonly id: string
   /** Makes sure that it is there. */
   ensure(signal: AbortSignal): Promise<void>
-  /** What the agent told about it. */
-  seen(isThere: boolean): void
+  /** What the agent told about it: there, and whose, or not. */
+  seen(present: Pick<Present, 'meta'> | undefined): void
+  /** That another process lives under the same name; undefined where none does. */
+  trouble(): string | undefined
   /** Keeps it passing until aborted. `lost` is called when it was there and is not any more, or the agent came back. */
   run(lost: () => void, signal: AbortSignal): Promise<void>
   remove(signal: AbortSignal): Promise<void>
@@ -29,6 +36,8 @@ export interface HeartbeatInputs {
   readonly client: ConsulClient
   readonly announcer: string
   readonly cleanupId: string
+  /** A word that this process alone has. */
+  readonly process: string
   readonly leaseMs: number
   readonly clock: Clock
   readonly log: Logger
@@ -38,7 +47,9 @@ export interface HeartbeatInputs {
 const AFTERLIFE_MS = 600_000
 const RETRY_MS = 500
 
-export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, log }: HeartbeatInputs): Heartbeat {
+export function createHeartbeat(inputs: HeartbeatInputs): Heartbeat {
+  const { client, announcer, cleanupId, process, leaseMs, clock, log } = inputs
+  const rivalry = createRivalry({ ...inputs, elapsed: clock.elapsed })
   const id = heartbeatId(announcer, cleanupId)
   const check = `${id}:ttl`
   const beats = createAlarm(clock)
@@ -53,7 +64,12 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
     await client.put(
       '/agent/service/register',
       {
-        ...{ ID: id, Name: HEARTBEAT_NAME, Tags: ['hostler-announcer'], Meta: { [ANNOUNCER]: announcer } },
+        ...{
+          ID: id,
+          Name: HEARTBEAT_NAME,
+          Tags: ['hostler-announcer'],
+          Meta: { [ANNOUNCER]: announcer, [PROCESS]: process },
+        },
         Check: { ...ttl, DeregisterCriticalServiceAfter: seconds(ghostMs(leaseMs) + AFTERLIFE_MS) },
       },
       signal,
@@ -61,6 +77,7 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
     await client.put(`/agent/check/pass/${encodeURIComponent(check)}`, undefined, signal)
     beatAt = clock.elapsed()
     isThere = true
+    rivalry.claimed()
     arrivals.ring()
   }
 
@@ -68,7 +85,9 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
   async function beat(lost: () => void, signal: AbortSignal): Promise<number | undefined> {
     if (!isThere) return undefined
     try {
-      const { found } = await client.put(`/agent/check/pass/${encodeURIComponent(check)}`, undefined, signal)
+      if (rivalry.mayClaim()) await register(signal)
+      const path = `/agent/check/pass/${encodeURIComponent(check)}`
+      const { found } = await client.put(path, undefined, signal, { mayMiss: true })
       if (!found) miss(lost)
       else {
         recovered()
@@ -129,10 +148,10 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
         const path = `/agent/service/${encodeURIComponent(id)}`
         const answer =
           hash === undefined
-            ? await client.get(path, signal)
-            : await client.wait(path, { hash, waitMs: WATCH_MS }, signal)
+            ? await client.get(path, signal, { mayMiss: true })
+            : await client.wait(path, { hash, waitMs: WATCH_MS, mayMiss: true }, signal)
         if (!answer.found) miss(lost)
-        else if (broke) lost()
+        else if (rivalry.met(processIn(answer.value)) || broke) lost()
         if (broke) beats.ring()
         hash = answer.hash
         broke = false
@@ -149,21 +168,28 @@ export function createHeartbeat({ client, announcer, cleanupId, leaseMs, clock, 
   return {
     id,
     async ensure(signal) {
-      if (!isThere) await register(signal)
+      if (!isThere || rivalry.mayClaim()) await register(signal)
     },
     seen(present) {
-      isThere = present
-      if (present) arrivals.ring()
+      isThere = present !== undefined
+      if (!present) return
+      rivalry.met(present.meta[PROCESS])
+      arrivals.ring()
     },
+    trouble: () => rivalry.trouble(client.shown),
     async run(lost, signal) {
       await Promise.all([beatOn(lost, signal), watch(lost, signal)])
     },
     async remove(signal) {
       isThere = false
-      await client.put(`/agent/service/deregister/${encodeURIComponent(id)}`, undefined, signal)
+      await deregister(client, id, signal)
     },
   }
 }
+
+const serviceSchema = z.object({ Meta: meta })
+
+const processIn = (service: unknown): string | undefined => serviceSchema.safeParse(service).data?.Meta[PROCESS]
 
 /** An agent that has vanished without a word is noticed by the next beat. */
 const WATCH_MS = 300_000

@@ -37,7 +37,7 @@ export function createWriter(client: ConsulClient): Writer {
     async write(asked, present, signal) {
       const { service } = asked.entry
       const calls = callsFor(asked, present, told.has(service.ID))
-      for (const [path, body] of calls) await client.put(path, body, signal)
+      for (const [path, body] of calls) await client.put(path, body, signal, { mayMiss: isRemoval(path) })
       const now = calls.length > 0 || !present ? presentOf(service, asked.maintenance !== undefined) : present
       told.add(service.ID)
       asWritten.set(now, service)
@@ -45,16 +45,23 @@ export function createWriter(client: ConsulClient): Writer {
     },
 
     async remove(id, signal) {
-      try {
-        await client.put(`/agent/service/deregister/${encodeURIComponent(id)}`, undefined, signal)
-      } catch (error) {
-        // Some versions answer 500 for what is gone already.
-        if (!/unknown service/i.test(messageOf(error))) throw error
-      }
+      await deregister(client, id, signal)
       told.delete(id)
     },
   }
 }
+
+/** Takes a service away; one that is gone already is no error. */
+export async function deregister(client: ConsulClient, id: string, signal: AbortSignal): Promise<void> {
+  try {
+    await client.put(`/agent/service/deregister/${encodeURIComponent(id)}`, undefined, signal, { mayMiss: true })
+  } catch (error) {
+    // Some versions answer 500 for that, and others 404.
+    if (!/unknown service/i.test(messageOf(error))) throw error
+  }
+}
+
+const isRemoval = (path: string): boolean => path.startsWith('/agent/check/deregister/')
 
 /** The calls that lead from what is there to what is asked for: path and body. */
 function callsFor({ entry: { service }, maintenance }: AskedEntry, present: Present | undefined, isAgain: boolean) {

@@ -68,8 +68,8 @@ export function createCensus(rules: ReadingRules, log: Logger): Census {
 
   return {
     take(nodes) {
+      checkRights(nodes)
       const all = merge(nodes.flatMap(sightingsOf))
-      checkRights(nodes, all)
       const kept = all.map((instance) => {
         const before = known.get(instance.id)
         return before && (before === instance || isDeepStrictEqual(before, instance)) ? before : instance
@@ -80,10 +80,13 @@ export function createCensus(rules: ReadingRules, log: Logger): Census {
   }
 }
 
-/** A server that may not tell answers with nothing rather than no. One that may always has itself among its services. */
-function checkRights(nodes: readonly NodeFacts[], all: readonly Instance[]): void {
+/**
+ * A server that may not tell answers with nothing, or less, rather than no; newer ones say that. One that may tell always has
+ * itself among its services.
+ */
+function checkRights(nodes: readonly NodeFacts[]): void {
   const knowsItself = nodes.some(({ services }) => services.some(({ name }) => name === 'consul'))
-  if (knowsItself && (all.length > 0 || !nodes.some(({ isFiltered }) => isFiltered))) return
+  if (knowsItself && !nodes.some(({ isFiltered }) => isFiltered)) return
   const remedy =
     'give CONSUL_HTTP_TOKEN the right to read every node and service (node_prefix "" and service_prefix "": read)'
   throw new HostlerError('CONSUL_DENIED', `Consul does not tell what it has, only what we may read; ${remedy}`)

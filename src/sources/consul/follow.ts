@@ -16,24 +16,23 @@ import type { NodeFacts } from './census.js'
 /** Everything once. @throws HostlerError */
 export async function readAll(client: ConsulClient, signal: AbortSignal): Promise<NodeFacts[]> {
   const limited = createLimit(READS_AT_ONCE)
-  const { value } = await client.get('/catalog/nodes', signal)
-  return Promise.all(nodesOf(value).map((node) => limited(() => readNode(client, node, signal))))
+  const nodes = nodesOf(await client.get('/catalog/nodes', signal))
+  return Promise.all(nodes.map((node) => limited(() => readNode(client, node, signal))))
 }
 
 const READS_AT_ONCE = 32
 
 /** A cluster has itself for a node; none at all is a lack of rights. */
-function nodesOf(value: unknown): CatalogNode[] {
+function nodesOf({ value, isFiltered }: ConsulAnswer): CatalogNode[] {
   const nodes = readNodes(value)
-  if (nodes.length > 0) return nodes
-  throw new HostlerError(
-    'CONSUL_DENIED',
-    'Consul tells of no node, not even itself; give CONSUL_HTTP_TOKEN the right to read nodes (node_prefix "": read)',
-  )
+  if (nodes.length > 0 && !isFiltered) return nodes
+  const told = nodes.length > 0 ? 'only of some nodes' : 'of no node, not even itself'
+  const remedy = 'give CONSUL_HTTP_TOKEN the right to read nodes (node_prefix "": read)'
+  throw new HostlerError('CONSUL_DENIED', `Consul tells ${told}; ${remedy}`)
 }
 
 async function readNode(client: ConsulClient, node: CatalogNode, signal: AbortSignal): Promise<NodeFacts> {
-  const services = known(await client.get(servicesPath(node), signal))
+  const services = known(await client.get(servicesPath(node), signal, { mayMiss: true }))
   const checks = await client.get(checksPath(node), signal)
   return {
     ...{ node, services: readServices(services.value), checks: readChecks(checks.value), index: services.index ?? 0 },
@@ -81,11 +80,21 @@ export function follow({ client, clock, told }: FollowInputs, signal: AbortSigna
 }
 
 interface Followed {
-  facts: Partial<{ services: readonly CatalogService[]; checks: readonly CatalogCheck[] }>
+  services?: readonly CatalogService[]
+  checks?: readonly CatalogCheck[]
+  /** How far the server had counted when it told the checks: they are read on two ways, of which either may be ahead. */
+  checksIndex: number
   node: CatalogNode
   isFiltered: boolean
   index: number
   readonly leaving: AbortController
+}
+
+/** Of two answers about the same the later one counts. */
+function learnChecks(followed: Followed, { value, index = 0 }: ConsulAnswer): void {
+  if (followed.checks && index < followed.checksIndex) return
+  followed.checks = readChecks(value)
+  followed.checksIndex = index
 }
 
 class Session {
@@ -104,7 +113,7 @@ class Session {
   run(): Promise<never> {
     return new Promise<never>((_, reject) => {
       this.fail = reject
-      this.query('/catalog/nodes', this.signal, async (value) => this.setNodes(nodesOf(value)))
+      this.query('/catalog/nodes', this.signal, async (answer) => this.setNodes(nodesOf(answer)))
     })
   }
 
@@ -124,51 +133,45 @@ class Session {
   }
 
   private followNode(node: CatalogNode): void {
-    const followed: Followed = { node, facts: {}, isFiltered: false, index: 0, leaving: new AbortController() }
+    const followed: Followed = { node, isFiltered: false, index: 0, checksIndex: 0, leaving: new AbortController() }
     this.nodes.set(node.name, followed)
     linkedSignal([this.signal, followed.leaving.signal], async (signal) => {
-      const services = this.queryOn(servicesPath(node), signal, async (value, { isFiltered, index = 0 }) => {
+      const services = this.queryOn(servicesPath(node), signal, async (answer) => {
+        const { value, index = 0 } = answer
         // A service that is new is told with its checks, or it would be taken for one that has none.
         const checks = await this.client.get(checksPath(node), signal)
-        followed.facts = {
-          services: unchanged(followed.facts.services, readServices(value)),
-          checks: readChecks(checks.value),
-        }
-        Object.assign(followed, { isFiltered, index })
+        learnChecks(followed, checks)
+        const isFiltered = answer.isFiltered || checks.isFiltered
+        Object.assign(followed, { services: unchanged(followed.services, readServices(value)), isFiltered, index })
       })
-      const checks = this.queryOn(checksPath(node), signal, async (value) => {
-        followed.facts = { ...followed.facts, checks: readChecks(value) }
-      })
+      const checks = this.queryOn(checksPath(node), signal, async (answer) => learnChecks(followed, answer))
       await Promise.all([services, checks])
     }).catch((error: unknown) => {
       if (!followed.leaving.signal.aborted) this.fail(error)
     })
   }
 
-  private query(
-    path: string,
-    signal: AbortSignal,
-    handle: (value: unknown, answer: ConsulAnswer) => Promise<void>,
-  ): void {
+  private query(path: string, signal: AbortSignal, handle: (answer: ConsulAnswer) => Promise<void>): void {
     this.queryOn(path, signal, handle).catch((error: unknown) => this.fail(error))
   }
 
   private async queryOn(
     path: string,
     signal: AbortSignal,
-    handle: (value: unknown, answer: ConsulAnswer) => Promise<void>,
+    handle: (answer: ConsulAnswer) => Promise<void>,
   ): Promise<void> {
     let last = 0
     let seen = -1
     for (;;) {
-      const answer = await this.limited(() => this.client.wait(path, { index: last, waitMs: this.waitMs() }, signal))
-      const { value, index } = known(answer)
+      const wait = { index: last, waitMs: this.waitMs(), mayMiss: true }
+      const answer = known(await this.limited(() => this.client.wait(path, wait, signal)))
+      const { index } = answer
       const startedMs = this.clock.elapsed()
       const next = nextIndex(last, index)
       if (next === 0 && last > 0) throw new Restarted()
       if (index !== seen) {
         seen = index ?? -1
-        await handle(value, answer)
+        await handle(answer)
         this.tell()
       }
       last = next
@@ -184,9 +187,9 @@ class Session {
   /** As soon as everything is known. */
   private tell(): void {
     const facts: NodeFacts[] = []
-    for (const { node, facts: known, isFiltered, index } of this.nodes.values()) {
-      if (!known.services || !known.checks) return
-      facts.push({ node, services: known.services, checks: known.checks, isFiltered, index })
+    for (const { node, services, checks, isFiltered, index } of this.nodes.values()) {
+      if (!services || !checks) return
+      facts.push({ node, services, checks, isFiltered, index })
     }
     if (facts.length === 0) return
     try {

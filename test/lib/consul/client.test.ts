@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import type { ConsulAccess } from '../../../src/lib/consul/address.js'
+import { type ConsulAccess, readAddress } from '../../../src/lib/consul/address.js'
 import { type ConsulClient, type ConsulLimits, createConsulClient, nextIndex } from '../../../src/lib/consul/client.js'
 import { codeOf, messageOf } from '../../../src/lib/errors.js'
 import { startConsul, type TestConsul } from '../../support/consul.js'
@@ -51,9 +51,11 @@ describeWith(['consul'], 'a Consul without TLS and tokens', () => {
     expect([found, isFiltered, Number(index) > 0]).toEqual([true, false, true])
   })
 
-  test('tells of what is not there without an error', async () => {
-    const answer = await open(accessTo(consul)).get('/agent/service/nobody', signal)
+  test('tells of what is not there: an answer where that is asked for, an error elsewhere', async () => {
+    const client = open(accessTo(consul))
+    const answer = await client.get('/agent/service/nobody', signal, { mayMiss: true })
     expect([answer.found, answer.value]).toEqual([false, undefined])
+    await expect(client.get('/agent/service/nobody', signal)).rejects.toMatchObject({ code: 'CONSUL_ANSWER' })
   })
 
   test('is reached by host and port alone, too', async () => {
@@ -262,6 +264,17 @@ describe('an address', () => {
     expect(told).toMatch(/^CONSUL_ANSWER .* was answered with 6 characters that are not JSON; is that a Consul\?/)
   })
 
+  test('that answers 404 to what is written is told, with a word about the address', async () => {
+    const server = createServer((_, response) => void response.writeHead(404).end('404 page not found'))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const writing = open({ ...nowhere, url: `127.0.0.1:${port}/v1` }).put('/agent/service/register', {}, signal)
+    await expect(writing).rejects.toThrow(
+      /v1\/v1\/agent\/service\/register was answered with status 404.*is that a Consul\?/,
+    )
+    server.close()
+  })
+
   test('is not tried with a certificate that is not there, or has no key', () => {
     expect(() => open({ ...nowhere, ca: '/nowhere/ca.pem' })).toThrow('CONSUL_CACERT: /nowhere/ca.pem cannot be read')
     expect(() => open({ ...nowhere, cert: '/nowhere/a.pem' })).toThrow('set both or neither')
@@ -277,4 +290,26 @@ test.each([
   [5, undefined, 0],
 ])('after %j an answer with the index %j goes on from %j', (last, answered, next) => {
   expect(nextIndex(last, answered)).toBe(next)
+})
+
+describe('an address of Consul', () => {
+  const read = (url: string) => readAddress({ url, ssl: false })
+
+  test('may hold a password with any character, written as a URL has it', () => {
+    const { origin, shown, authorization } = read('http://ann:p%40s%25s%21@consul:8500/x')
+    const basic = Buffer.from('ann:p@s%s!').toString('base64')
+    expect({ origin, shown, authorization }).toEqual({
+      ...{ origin: 'http://consul:8500', shown: 'http://consul:8500/x', authorization: `Basic ${basic}` },
+    })
+  })
+
+  test.each([
+    'ann:s3cret@con sul:8500',
+    'http://ann:s3cret@%HOST%:8500',
+    'ann:s3/cret@consul:8500',
+    'http://a:s3%zz@c',
+  ])('%s is none, and its password is not shown', (url) => {
+    expect(() => read(url)).toThrow('is no address of Consul')
+    expect(() => read(url)).not.toThrow(/s3/)
+  })
 })

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { messageOf } from '../../../src/lib/errors.js'
 import type { Instance } from '../../../src/model/instance.js'
@@ -71,6 +73,46 @@ describeWith(['consul'], 'announcing in a Consul that asks for tokens', () => {
     expect(troubles).toEqual([expect.stringMatching(/^container api: PUT .*Permission denied/)])
     expect(Object.keys(await servicesOf(consul))).toEqual(['web-10-1-0-1-80'])
   })
+
+  test('a name that a container may not have costs it no entry that it had', async () => {
+    const registry = await withRules('service_prefix "web" { policy = "write" } service "api" { policy = "write" }')
+    await announce(registry, [api, web])
+    const renamed = { ...web, labels: { 'rancon.name': 'shop' } }
+    const { troubles, ...counts } = await announce(registry, [api, renamed])
+    expect(counts).toEqual({ entries: 1, written: 0, removed: 0 })
+    expect(troubles).toEqual([expect.stringMatching(/^container web: PUT .*Permission denied/)])
+    expect(Object.keys(await servicesOf(consul)).sort()).toEqual(IDS)
+    expect(await announce(registry, [api, { ...web, labels: { 'rancon.name': 'web2' } }])).toMatchObject({ removed: 1 })
+  })
+
+  test('no right at all is no success of a pass that has nothing to announce', async () => {
+    await announce(open(consul), [api, web])
+    expect(await failure(open(consul, { token: '' }), [])).toMatch(/Permission denied.*needs more rights/)
+    expect(Object.keys(await servicesOf(consul)).sort()).toEqual(IDS)
+  })
+
+  test('no right at all is told by a look beforehand', async () => {
+    const here = new AbortController().signal
+    await expect(open(consul, { token: '' }).check?.(here)).rejects.toThrow(/needs more rights/)
+    const registry = await withRules('service_prefix "" { policy = "write" }', { lease: 30_000 })
+    expect(await registry.check?.(here)).toMatch(/^0 services at /)
+    expect(await servicesOf(consul)).toEqual({})
+  })
+})
+
+test.each<[string, number, string]>([
+  ['a web server that knows no such page', 404, '/v1'],
+  ['a page of somebody', 200, ''],
+])('announcing to %s fails, and says so', async (_, status, path) => {
+  const server = createServer((__, response) => void response.writeHead(status).end('<html>'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`
+  const nobody = { url, token: '', tls: { ca: '', cert: '', key: '', expired: { cert: '', key: '' } } }
+  const registry = consulRegistry(nobody)
+  opened.push(registry)
+  expect(await failure(registry, [web])).toMatch(/is that a Consul\?/)
+  await expect(registry.check?.(new AbortController().signal)).rejects.toThrow(/is that a Consul\?/)
+  server.close()
 })
 
 describeWith(['consul'], 'announcing in a Consul that speaks TLS', () => {

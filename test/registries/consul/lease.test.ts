@@ -137,7 +137,7 @@ describeWith(['consul'], 'the lease of what is announced in Consul', () => {
     const labels = { rancon: '', 'rancon.check.http': '/v1/status/leader', 'rancon.check.interval': '10m' }
     const one = { ...web, ...here, labels }
     const id = `web-127-0-0-1-${port}`
-    keep([one])
+    keep([one], { hostAddress: '127.0.0.1' })
     await until('it is announced', async () => (await servicesOf(consul))[id])
     expect(await statusOf(consul, id)).toBe('critical')
     await consul.kill()
@@ -232,5 +232,40 @@ describeWith(['consul'], 'the lease of what is announced in Consul', () => {
     await again.close?.()
     expect(registry.name).toBe('consul')
     expect(await servicesOf(consul)).toEqual({})
+  })
+
+  test('of two processes under one name is told to both, and to neither when one has ended', async () => {
+    const [one, other] = [keep([web]), keep([])]
+    const told = (kept: Kept) =>
+      until('it is told', async () =>
+        /another process announces at .* as host-a too/.test((await kept.announce([])).troubles.join()),
+      )
+    await told(one)
+    await told(other)
+    await other.end()
+    await until('it is alone', async () => (await one.announce([web])).troubles.length === 0, 5 * LEASE_MS)
+  })
+
+  test('of a process that was stopped and started again is no other process', async () => {
+    const before = keep([web], { lease: 60_000 })
+    await entry()
+    await before.end()
+    const after = keep([web], { lease: 60_000 })
+    expect((await after.announce([web])).troubles).toEqual([])
+  })
+
+  test('that lasts keeps a single pass of the same name from taking anything away', async () => {
+    keep([web], { lease: 60_000 })
+    await entry()
+    const pass = consulRegistry(consul, { lease: 0 })
+    await expect(announce(pass, [])).rejects.toMatchObject({
+      code: 'CONSUL_SHARED',
+      message: expect.stringContaining('give this one a cleanup id of its own'),
+    })
+    await pass.close?.()
+    const own = consulRegistry(consul, { lease: 0, cleanupId: 'by-hand' })
+    expect(await announce(own, [])).toMatchObject({ removed: 0, troubles: [] })
+    await own.close?.()
+    expect(await servicesOf(consul)).toHaveProperty([ENTRY])
   })
 })
