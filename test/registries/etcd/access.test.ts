@@ -136,6 +136,19 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
       const elsewhere = await failure({ ...agent, HOSTLER_ETCD_PREFIX: '/other' })
       expect(elsewhere).toContain('that user may not: grant it a role')
     })
+
+    test('nodes that the user may not write are told, and the others are written', async () => {
+      const { endpoint } = await guarded()
+      const env = { ETCD_ENDPOINT: endpoint, ETCD_USERNAME: 'agent', ETCD_PASSWORD: 'secret-agent' }
+      const both = registry({ ...env, HOSTLER_POLICIES: 'hostler,skydns' })
+      const db = instance('db', { port: '80' })
+      expect(await both.sync([web, db])).toMatchObject({
+        entries: 2,
+        troubles: [
+          expect.stringMatching(/^\/skydns\/local\/skydns\/db and others: .* that user may not: grant it a role/),
+        ],
+      })
+    })
   })
 
   describe('that breaks', () => {
