@@ -10,11 +10,14 @@ export interface Known {
   readonly node?: EtcdEntry | null
 }
 
-/** What the view says, with what we know better: our own transactions, which it may not have seen yet. */
+/** What the view says, with what we know better: from our own transactions, which it may not have seen yet. */
 export interface Knowledge {
   of(node: string, process: string): Known
-  /** A transaction that went through: what we claim since (undefined: nothing), and that nobody else had claimed anew. */
-  learn(node: string, process: string, own: Claim | undefined, revision: bigint): void
+  /**
+   * A transaction that went through. What it was made from was true up to its revision: nobody else had claimed anything anew.
+   * The view may not even have come as far as that: what was read instead of a first try is newer.
+   */
+  learn(node: string, process: string, known: Known): void
   /** What the view has seen too need not be remembered. */
   forgetSeen(): void
   /** Revisions of another store say nothing of this one. */
@@ -22,21 +25,20 @@ export interface Knowledge {
 }
 
 export function createKnowledge(view: View): Knowledge {
-  const own = new Map<string, { readonly process: string; readonly claim: Claim | undefined; readonly at: bigint }>()
+  const learned = new Map<string, { readonly process: string; readonly known: Known }>()
   return {
     of(node, process) {
+      const newer = learned.get(node)
+      // Whoever has lost his lease is somebody else since, and his claims go with it.
+      if (newer?.process === process && newer.known.revision > view.revision) return newer.known
       const claims = view.claims(node)
       const others = [...claims.values()].filter((claim) => claim.process !== process)
-      const known = own.get(node)
-      // Whoever has lost his lease is somebody else since, and his claims go with it.
-      if (known?.process !== process || known.at <= view.revision)
-        return { others, own: claims.get(process), revision: view.revision }
-      return { others, own: known.claim, revision: known.at }
+      return { others, own: claims.get(process), revision: view.revision }
     },
-    learn: (node, process, claim, at) => void own.set(node, { process, claim, at }),
+    learn: (node, process, known) => void learned.set(node, { process, known }),
     forgetSeen() {
-      for (const [node, { at }] of own) if (at <= view.revision) own.delete(node)
+      for (const [node, { known }] of learned) if (known.revision <= view.revision) learned.delete(node)
     },
-    forget: () => own.clear(),
+    forget: () => learned.clear(),
   }
 }

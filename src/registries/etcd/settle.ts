@@ -142,9 +142,10 @@ export function createSettler({ client, keys, view }: { client: EtcdClient; keys
 
   function remember(moves: readonly Move[], revision: bigint, run: Run): void {
     run.failures = 0
-    for (const { wish, changes, own } of moves) {
+    for (const { wish, known, changes, own } of moves) {
       run.written += changes.length
-      if (changes.length > 0) knowledge.learn(wish.node, run.holder.process, own(revision), revision)
+      const now = { others: known.others, own: own(revision), revision }
+      if (changes.length > 0) knowledge.learn(wish.node, run.holder.process, now)
     }
   }
 
