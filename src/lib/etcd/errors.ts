@@ -22,7 +22,13 @@ const REMEDIES: readonly (readonly [words: RegExp, code: string, remedy: string]
     'TLS does not come about: see http:// or https:// (ETCD_ENDPOINT) and our certificate (ETCD_CERT, ETCD_KEY)',
   ],
   [/invalid user ID or password|user name is empty/i, 'ETCD_AUTH', 'see ETCD_USERNAME and ETCD_PASSWORD'],
-  [/permission denied/i, 'ETCD_AUTH', 'that user may not: grant it a role on the keys'],
+  [/auth.*\bis old/i, 'ETCD_AUTH', 'users or roles have just been changed; it is tried again'],
+  [/permission denied/i, 'ETCD_REFUSED', 'that user may not: grant it a role on the keys'],
+  [
+    /request is too large|message larger than max/i,
+    'ETCD_REFUSED',
+    'it is more than etcd takes at once (--max-request-bytes)',
+  ],
   [/requested lease not found/i, 'ETCD_LEASE', 'the lease has ended'],
   [/revision has been compacted|required revision/i, 'ETCD_COMPACTED', 'everything is read again'],
   [
@@ -31,10 +37,14 @@ const REMEDIES: readonly (readonly [words: RegExp, code: string, remedy: string]
     'the cluster has no quorum: see that most of its servers run',
   ],
   [/database space exceeded/i, 'ETCD', 'its disk quota is used up: compact, defragment and disarm the alarm'],
+  [/INVALID_ARGUMENT|InvalidArgument/, 'ETCD_REFUSED', 'etcd takes no such request'],
   [/Deadline exceeded/i, 'ETCD', 'it does not answer in time: it is overloaded, or has no quorum'],
 ]
 
-/** @param what was tried: `reading`, `writing` */
+/**
+ * `ETCD_REFUSED` is about this one request; others may well go through.
+ * @param what was tried: `reading`, `writing`
+ */
 export function explain({ endpoints }: Pick<EtcdAddress, 'endpoints'>, what: string, cause: unknown): HostlerError {
   if (cause instanceof HostlerError) return cause
   const said = messageOf(cause)

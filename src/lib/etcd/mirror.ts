@@ -32,7 +32,7 @@ export async function mirror(
   const backoff = createBackoff({ firstMs: 50, maxMs: 1000 })
   let isBroken = false
 
-  async function session(): Promise<never> {
+  async function session(): Promise<void> {
     const listing = await client.list(range, signal)
     events.all(listing)
     isBroken = false
@@ -52,19 +52,24 @@ export async function mirror(
   }
 }
 
-/** Rejects when the watch breaks off. */
+/** Rejects when the watch breaks off; resolves when another server is asked from now on. */
 async function watch(
   client: EtcdClient,
   { key, end }: KeyRange,
   { revision }: Listing,
   signal: AbortSignal,
   changed: (changes: readonly Change[], revision: bigint) => void,
-): Promise<never> {
-  const builder = client.raw().watch().inRange({ start: key, end })
+): Promise<void> {
+  const { etcd, left } = client.server()
+  const builder = etcd.watch().inRange({ start: key, end })
   const watcher = builder.startRevision(String(BigInt(revision) + 1n)).watcher()
-  const broken = createDeferred<never>()
+  const broken = createDeferred<void>()
   broken.promise.catch(() => undefined)
+  let isOver = false
+  const leave = () => broken.resolve()
+  left.addEventListener('abort', leave)
   watcher.on('data', (answer: IWatchResponse) => {
+    if (isOver) return
     const changes = answer.events.map(({ type, kv }) =>
       type === 'Put' ? { key: kv.key.toString(), entry: entryOf(kv) } : { key: kv.key.toString() },
     )
@@ -75,8 +80,11 @@ async function watch(
   watcher.on('disconnected', (error) => broken.reject(error))
   watcher.on('error', (error) => broken.reject(error))
   try {
-    return await orAborted(broken.promise, signal)
+    if (!left.aborted) await orAborted(broken.promise, signal)
   } finally {
-    await watcher.cancel().catch(() => undefined)
+    isOver = true
+    left.removeEventListener('abort', leave)
+    // A server that hangs would let whoever stops wait for its answer.
+    void watcher.cancel().catch(() => undefined)
   }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { printable } from '../../lib/printable.js'
 import type { Keys } from './keys.js'
@@ -20,9 +21,10 @@ export function createConflicts({ view, keys, log }: { view: View; keys: Keys; l
     )
     const other = prevailing(others)
     if (!other) return undefined
-    log.debug({ node, ours, theirs: other.value, who: nameOf(view.processes().get(other.process)?.said) }, 'a conflict')
+    const who = nameOf(view.processes().get(other.process)?.said)
+    log.debug({ node, ours: shown(ours), theirs: shown(other.value), who }, 'a conflict')
     const claims = keys.claims(node).key.toString()
-    return `${printable(node, 200)}: others claim another value than our ${shown(ours)}; the smallest is in force: make them agree (etcdctl get --prefix ${printable(claims)})`
+    return `${printable(node, 200)}: others claim another value than ours (${shown(ours)}); the smallest is in force: make them agree (etcdctl get --prefix ${printable(claims)})`
   }
 
   return {
@@ -42,7 +44,9 @@ export function createConflicts({ view, keys, log }: { view: View; keys: Keys; l
   }
 }
 
-const shown = (value: string): string => JSON.stringify(printable(value, 80))
+/** A value may be a secret: enough to tell two of them apart, and too little to guess one by. */
+const shown = (value: string): string =>
+  `${Buffer.byteLength(value)} bytes, SHA-256 ${createHash('sha256').update(value).digest('hex').slice(0, 4)}…`
 
 /** What a process says of itself is somebody else's text. */
 function nameOf(said: string | undefined): string | undefined {

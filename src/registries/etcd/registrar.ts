@@ -2,17 +2,21 @@ import type { Clock } from '../../lib/clock.js'
 import { createDeferred } from '../../lib/deferred.js'
 import { codeOf } from '../../lib/errors.js'
 import type { EtcdClient } from '../../lib/etcd/client.js'
-import { prefixRange } from '../../lib/etcd/keys.js'
+import { type Listing, prefixRange } from '../../lib/etcd/keys.js'
 import { mirror } from '../../lib/etcd/mirror.js'
 import type { Logger } from '../../lib/logger.js'
 import { orAborted } from '../../lib/signals.js'
 import { createTurns } from '../../lib/turns.js'
 import { createConflicts } from './conflicts.js'
+import { createDoubts } from './doubts.js'
 import { type Keys, NO_LEASE } from './keys.js'
-import { createSettle, type Group, type Holder, type Wish } from './settle.js'
+import { createLedger, type Wanted } from './ledger.js'
+import { createSettler, type Group, type Wish } from './settle.js'
 import type { Tenure } from './tenure.js'
 import { createUpkeep } from './upkeep.js'
 import { createView, type Stir } from './view.js'
+
+export { INHERITED, type Wanted, type WantedNode } from './ledger.js'
 
 /**
  * Keeps nodes in etcd together with all other Hostlers that share the prefix. What each of them wants is a claim on its own
@@ -29,30 +33,14 @@ import { createView, type Stir } from './view.js'
  */
 export interface Registrar {
   /**
-   * Makes our claims these. What belongs together goes in one transaction.
-   * @throws HostlerError when etcd cannot be reached or refuses
+   * Makes our claims these. What belongs together goes in one transaction. What etcd takes not, or lets us not write, is told
+   * as a trouble, and hinders nothing else.
+   * @throws HostlerError when etcd cannot be reached, or something could not be written for another reason
    */
   announce(wanted: Wanted, signal: AbortSignal): Promise<Announced>
   /** Follows the claims of all and keeps ours alive until aborted. `disturbed`: `announce` should be called again. */
   run(disturbed: () => void, signal: AbortSignal): Promise<void>
   withdraw(signal: AbortSignal): Promise<void>
-}
-
-export interface Wanted {
-  /** By node: its value and the group (a container) that it is written with. */
-  readonly nodes: ReadonlyMap<string, WantedNode>
-  /** Those that may be others than in the call before. */
-  readonly touched: ReadonlySet<string>
-  /** Whether a claim stays although nothing says any more that it is wanted. */
-  readonly kept: (claimed: WantedNode) => boolean
-}
-
-/** The group of what an earlier run has claimed. */
-export const INHERITED = ''
-
-export interface WantedNode {
-  readonly value: string
-  readonly group: string
 }
 
 export interface Announced {
@@ -74,14 +62,10 @@ export interface RegistrarInputs {
 
 export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: RegistrarInputs): Registrar {
   const view = createView(keys)
-  const settle = createSettle({ client, keys, view })
+  const settler = createSettler({ client, keys, view })
   const conflicts = createConflicts({ view, keys, log })
   const turns = createTurns()
-  /** What we have claimed under the lease that we hold. */
-  const claimed = new Map<string, WantedNode>()
-  /** Nodes that may have to be written or taken back; undefined: any. */
-  let dirty: Set<string> | undefined
-  let foreign: ReadonlySet<string> = new Set()
+  const ledger = createLedger({ retryMs: auditMs, clock })
   /** The first word from etcd, good or bad. */
   const heard = createDeferred()
   /** Without being run it looks itself before it announces. */
@@ -90,75 +74,60 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
   let disturb: () => void = () => undefined
 
   const upkeep = createUpkeep({
-    ...{ client, keys, tenure, view, settle, claimed, auditMs, clock, log },
-    isSure: (node) => dirty?.has(node) === false,
+    ...{ client, keys, tenure, view, ledger, auditMs, clock, log },
+    settle: settler.settle,
     inTurn: turns.take,
     lost: () => lost(),
   })
+  const doubts = createDoubts({ view, ledger, settler, tenure, inTurn: turns.take, disturb: () => disturb() })
 
   function lost(): void {
     tenure.lose()
-    startOver()
+    settler.forget()
+    ledger.startOver([])
     disturb()
   }
 
-  function startOver(): void {
-    claimed.clear()
-    dirty = undefined
-  }
-
-  async function announce({ nodes, touched, kept }: Wanted, signal: AbortSignal): Promise<Announced> {
-    for (const node of touched) dirty?.add(node)
+  async function announce(wanted: Wanted, signal: AbortSignal): Promise<Announced> {
+    ledger.touch(wanted.touched)
     if (isFollowed) await orAborted(heard.promise, signal)
-    else view.replace(await client.list(prefixRange(keys.registrar), signal))
+    else replaced(await client.list(prefixRange(keys.registrar), signal))
     if (outage !== undefined) throw outage
     const before = tenure.current()
-    const holder = await holdAnew(before, signal)
-    const { changed, gone, left } = differenceOf(claimed, dirty, { nodes, kept })
-    const skipped = new Set(foreign)
-    try {
-      const settled = await settle(holder, groupsOf([...changed, ...gone]), signal)
-      for (const { node, value, group } of changed) note(node, { value, group }, settled.foreign)
-      for (const { node } of gone) claimed.delete(node)
-      for (const { node } of changed) if (!settled.foreign.includes(node)) skipped.delete(node)
-      for (const node of settled.foreign) if (nodes.has(node)) skipped.add(node)
-    } catch (error) {
-      // How far it came is not known; what is dirty stays so, and is written again.
-      if (codeOf(error) === 'ETCD_LEASE') lost()
-      throw error
+    const holder = await tenure.hold(signal)
+    // With a lease that was taken over come the claims on it.
+    if (holder !== before) ledger.startOver(view.claimsBy(holder.process))
+    const difference = ledger.difference(wanted)
+    const groups = groupsOf([...difference.changed, ...difference.gone])
+    const settled = await settler.settle(holder, groups, signal)
+    const { written, removed } = ledger.settled(difference, wanted.nodes, settled)
+    if (settled.error !== undefined) {
+      if (codeOf(settled.error) === 'ETCD_LEASE') lost()
+      throw settled.error
     }
-    foreign = new Set([...skipped].filter((node) => nodes.has(node)))
-    dirty = new Set([...left, ...foreign])
     // What those left behind who ended before we came, and nobody wants.
     if (holder !== before && holder.lease !== NO_LEASE) await upkeep.collect(signal)
     conflicts.look(
-      [...changed, ...gone].map(({ node }) => node),
-      claimed,
+      [...difference.changed, ...difference.gone].map(({ node }) => node),
+      ledger.claimed,
       holder.process,
     )
     return {
-      claims: claimed.size,
-      written: changed.length,
-      removed: gone.length,
-      troubles: [...[...foreign].map(foreignTrouble), ...conflicts.troubles()],
+      ...{ claims: ledger.claimed.size, written, removed },
+      troubles: [...ledger.troubles(), ...conflicts.troubles()],
     }
   }
 
-  function note(node: string, wanted: WantedNode, skipped: readonly string[]): void {
-    if (skipped.includes(node)) claimed.delete(node)
-    else claimed.set(node, wanted)
+  function replaced(listing: Listing): Stir {
+    const stir = view.replace(listing)
+    if (stir.isOtherStore) {
+      log.warn('etcd has lost its state, or has an older one; what is announced there is compared anew')
+      settler.forget()
+    }
+    return stir
   }
 
-  /** With a lease that was taken over come the claims on it. */
-  async function holdAnew(before: Holder | undefined, signal: AbortSignal) {
-    const holder = await tenure.hold(signal)
-    if (holder === before) return holder
-    startOver()
-    for (const [node, { value }] of view.claimsBy(holder.process)) claimed.set(node, { value, group: INHERITED })
-    return holder
-  }
-
-  function stirred({ nodes, orphans, ended }: Stir, signal: AbortSignal): void {
+  function stirred({ nodes, orphans, ended, isOtherStore }: Stir, signal: AbortSignal): void {
     const holder = tenure.current()
     if (!holder) return
     const isStolen = tenure.isStolen(view.processes().get(holder.process))
@@ -167,7 +136,9 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       lost()
       return
     }
-    if (conflicts.look(nodes, claimed, holder.process)) disturb()
+    if (isOtherStore) doubts.all()
+    else doubts.look(nodes, holder)
+    if (conflicts.look(nodes, ledger.claimed, holder.process)) disturb()
     upkeep.orphaned(orphans, signal)
   }
 
@@ -177,8 +148,8 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       disturb = disturbed
       isFollowed = true
       const events = {
-        all: (listing: Parameters<typeof view.replace>[0]) => {
-          stirred(view.replace(listing), signal)
+        all: (listing: Listing) => {
+          stirred(replaced(listing), signal)
           outage = undefined
           heard.resolve()
           disturbed()
@@ -194,8 +165,8 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       await Promise.all([
         mirror({ client, range: prefixRange(keys.registrar), clock }, events, signal),
         tenure.keep(() => {
-          if (!tenure.current()) startOver()
-          disturbed()
+          if (!tenure.current()) lost()
+          else disturbed()
         }, signal),
         upkeep.audit(signal),
       ])
@@ -203,47 +174,17 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     async withdraw(signal) {
       const holder = tenure.current()
       if (!holder) return
-      await settle(
-        holder,
-        [...claimed.keys()].map((node) => [{ node }]),
-        signal,
-      )
-      claimed.clear()
+      const groups = [...ledger.nodes()].map((node) => [{ node }])
+      const { error } = await settler.settle(holder, groups, signal)
+      if (error !== undefined) throw error
+      ledger.startOver([])
       await tenure.end(signal)
     },
   }
 }
 
-const foreignTrouble = (node: string): string =>
-  `${node} is in etcd already and is not Hostler's; it stays as it is: remove it, or let the policy write elsewhere`
-
-/** What is to be written, each with the group that it is written with; without a value it is to go. */
-interface Difference {
-  readonly node: string
-  readonly group: string
-  readonly value?: string
-}
-
-function differenceOf(
-  claimed: ReadonlyMap<string, WantedNode>,
-  dirty: ReadonlySet<string> | undefined,
-  { nodes, kept }: Pick<Wanted, 'nodes' | 'kept'>,
-) {
-  const changed: (Difference & WantedNode)[] = []
-  const gone: Difference[] = []
-  /** To be looked at again the next time. */
-  const left: string[] = []
-  for (const node of dirty ?? new Set([...nodes.keys(), ...claimed.keys()])) {
-    const [wanted, have] = [nodes.get(node), claimed.get(node)]
-    if (wanted && have?.value !== wanted.value) changed.push({ node, ...wanted })
-    else if (!wanted && have && !kept(have)) gone.push({ node, group: have.group })
-    else if (!wanted && have) left.push(node)
-  }
-  return { changed, gone, left }
-}
-
 /** What one container wants, and wants no longer, is written at once. */
-function groupsOf(differences: readonly Difference[]): Iterable<Group> {
+function groupsOf(differences: Iterable<Wish & { readonly group: string }>): Iterable<Group> {
   const groups = new Map<string, Wish[]>()
   for (const { group: name, ...wish } of differences) {
     const group = groups.get(name)

@@ -3,7 +3,8 @@ import { codeOf } from '../../lib/errors.js'
 import type { EtcdClient } from '../../lib/etcd/client.js'
 import type { Logger } from '../../lib/logger.js'
 import { isLasting, type Keys } from './keys.js'
-import type { Settle, Wish } from './settle.js'
+import type { Ledger } from './ledger.js'
+import type { Settler, Wish } from './settle.js'
 import type { Tenure } from './tenure.js'
 import type { View } from './view.js'
 
@@ -22,10 +23,9 @@ export interface UpkeepInputs {
   readonly keys: Keys
   readonly tenure: Tenure
   readonly view: View
-  readonly settle: Settle
-  /** What we claim, by node; what is not `sure` is about to be written anyway. */
-  readonly claimed: ReadonlyMap<string, { readonly value: string }>
-  readonly isSure: (node: string) => boolean
+  readonly settle: Settler['settle']
+  /** What is not sure there is about to be written anyway. */
+  readonly ledger: Ledger
   /** One writer at a time. */
   readonly inTurn: <T>(job: () => Promise<T>) => Promise<T>
   /** Our lease has ended. */
@@ -41,7 +41,9 @@ const RANK_MS = 500
 const AT_ONCE = 200
 
 export function createUpkeep(inputs: UpkeepInputs): Upkeep {
-  const { client, keys, tenure, view, settle, claimed, isSure, inTurn, lost, auditMs, clock, log } = inputs
+  const { client, keys, tenure, view, settle, ledger, inTurn, lost, auditMs, clock, log } = inputs
+  const { claimed } = ledger
+  let mayCollect = true
 
   /** Those without a lease are gone already. */
   const living = () => [...view.processes().keys()].filter((process) => !isLasting(process)).sort()
@@ -76,8 +78,9 @@ export function createUpkeep(inputs: UpkeepInputs): Upkeep {
   async function look(nodes: readonly string[], signal: AbortSignal): Promise<void> {
     const holder = tenure.current()
     if (!holder) return
-    const groups = nodes.filter(isSure).map((node) => [wishFor(node)])
-    const { written } = await settle(holder, groups, signal)
+    const groups = nodes.filter(ledger.isSure).map((node) => [wishFor(node)])
+    const { written, error } = await settle(holder, groups, signal)
+    if (error !== undefined) throw error
     if (written > 0)
       log.info({ written, nodes: nodes.length }, 'nodes were put right that others left behind or changed')
   }
@@ -88,9 +91,22 @@ export function createUpkeep(inputs: UpkeepInputs): Upkeep {
   }
 
   async function collect(signal: AbortSignal): Promise<void> {
-    const nodes = await client.keysOf(keys.sharedLease, signal)
+    const nodes = await onSharedLease(signal)
     const isGhost = (node: string) => !claimed.has(node) && view.claims(node).size === 0
     await look(nodes.filter(isGhost), signal)
+  }
+
+  /** Newer etcds let only those see them who may read every one of them. */
+  async function onSharedLease(signal: AbortSignal): Promise<readonly string[]> {
+    try {
+      return await client.keysOf(keys.sharedLease, signal)
+    } catch (err) {
+      if (codeOf(err) !== 'ETCD_REFUSED') throw err
+      if (mayCollect)
+        log.warn({ err }, 'nodes that nobody claims any more cannot be looked for; let this user read all of them')
+      mayCollect = false
+      return []
+    }
   }
 
   /** One of all is enough. */

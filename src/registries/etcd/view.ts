@@ -1,5 +1,5 @@
 import { compareText } from '../../lib/compare.js'
-import type { EtcdEntry, Listing } from '../../lib/etcd/keys.js'
+import { type EtcdEntry, isOtherStore, type Listing } from '../../lib/etcd/keys.js'
 import type { Change } from '../../lib/etcd/mirror.js'
 import type { Keys } from './keys.js'
 
@@ -37,12 +37,15 @@ export interface Stir {
   readonly orphans: ReadonlySet<string>
   /** Processes that have ended. */
   readonly ended: ReadonlySet<string>
+  /** The store is not the one that was seen before, or an older state of it: no revision from before says anything now. */
+  readonly isOtherStore: boolean
 }
 
 const NONE: ReadonlyMap<string, Claim> = new Map()
 
 export function createView(keys: Keys): View {
   let revision = 0n
+  let cluster: string | undefined
   let byNode = new Map<string, Map<string, Claim>>()
   let processes = new Map<string, ProcessEntry>()
 
@@ -82,13 +85,15 @@ export function createView(keys: Keys): View {
     processes: () => processes,
     replace(listing) {
       const before = { byNode, processes }
+      const isOther = cluster !== undefined && isOtherStore({ revision: String(revision), cluster }, listing)
       byNode = new Map()
       processes = new Map()
       for (const entry of listing.entries) put(entry)
       revision = BigInt(listing.revision)
+      cluster = listing.cluster
       const orphans = new Set([...before.byNode].flatMap(([node, claims]) => lost(node, claims, byNode)))
       const ended = new Set([...before.processes.keys()].filter((id) => !processes.has(id)))
-      return { nodes: new Set([...before.byNode.keys(), ...byNode.keys()]), orphans, ended }
+      return { nodes: new Set([...before.byNode.keys(), ...byNode.keys()]), orphans, ended, isOtherStore: isOther }
     },
     apply(changes, now) {
       const nodes = new Set<string>()
@@ -110,7 +115,7 @@ export function createView(keys: Keys): View {
       }
       revision = now
       const orphans = new Set(gone.filter(({ process }) => !processes.has(process)).map(({ node }) => node))
-      return { nodes, orphans, ended }
+      return { nodes, orphans, ended, isOtherStore: false }
     },
   }
 }

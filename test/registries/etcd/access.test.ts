@@ -9,6 +9,7 @@ import { type EtcdRig, startEtcdRegistry } from '../../support/etcd-rig.js'
 import { instance } from '../../support/instances.js'
 import { freePort } from '../../support/ports.js'
 import { describeWith } from '../../support/servers.js'
+import { startTcpRelay, type TcpRelay } from '../../support/tcp-relay.js'
 import { until } from '../../support/wait.js'
 
 const web = instance('web', { port: '80' })
@@ -20,7 +21,7 @@ const inStep = (rig: EtcdRig, instances: readonly Instance[]) =>
   )
 
 describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
-  const open: (Pick<EtcdRig, 'stop'> | Pick<TestEtcd, 'stop'>)[] = []
+  const open: Pick<EtcdRig | TestEtcd | TcpRelay, 'stop'>[] = []
   afterEach(async () => {
     for (const one of open.splice(0).reverse()) await one.stop()
   })
@@ -135,6 +136,19 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
       const elsewhere = await failure({ ...agent, HOSTLER_ETCD_PREFIX: '/other' })
       expect(elsewhere).toContain('that user may not: grant it a role')
     })
+
+    test('nodes that the user may not write are told, and the others are written', async () => {
+      const { endpoint } = await guarded()
+      const env = { ETCD_ENDPOINT: endpoint, ETCD_USERNAME: 'agent', ETCD_PASSWORD: 'secret-agent' }
+      const both = registry({ ...env, HOSTLER_POLICIES: 'hostler,skydns' })
+      const db = instance('db', { port: '80' })
+      expect(await both.sync([web, db])).toMatchObject({
+        entries: 2,
+        troubles: [
+          expect.stringMatching(/^\/skydns\/local\/skydns\/db and others: .* that user may not: grant it a role/),
+        ],
+      })
+    })
   })
 
   describe('that breaks', () => {
@@ -155,6 +169,35 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
       await until('it is in step', () => inStep(rig, [web]))
       expect(Object.keys(await etcd.all('/hostler/instances/'))).toHaveLength(1)
     })
+
+    test('one server of several may hang: it is asked no more, and what another process claims is heard', async () => {
+      const etcd = await start()
+      const silent = await startTcpRelay()
+      const relay = await startTcpRelay(etcd.port)
+      open.push(silent, relay)
+      const env = { HOSTLER_ETCD_LEASE: '60s', HOSTLER_POLICIES: 'skydns' }
+      const rig = registry({ ...env, ETCD_ENDPOINT: `${silent.endpoint},${relay.endpoint},${etcd.endpoint}` })
+      expect(await rig.sync([web])).toMatchObject({ entries: 1 })
+      relay.hang()
+      const db = instance('db', { port: '80' })
+      expect(await rig.sync([web, db])).toMatchObject({ entries: 2 })
+      await until('it follows the server that answers', () => inStep(rig, [web, db]))
+      const before = rig.disturbed()
+      const other = { ...web, networks: [{ name: 'n', address: '10.0.0.9', shared: false }] }
+      await registry({ ...env, ETCD_ENDPOINT: etcd.endpoint, HOSTLER_ANNOUNCE_NAME: 'other' }).sync([other])
+      await until('it has heard of the conflict', () => rig.disturbed() > before)
+    })
+
+    test('whoever stops does not wait for a server that hangs', async () => {
+      const etcd = await start()
+      const relay = await startTcpRelay(etcd.port)
+      open.push(relay)
+      const rig = startEtcdRegistry({ ETCD_ENDPOINT: relay.endpoint })
+      expect(await rig.sync([web])).toMatchObject({ entries: 1 })
+      relay.hang()
+      await rig.stop()
+      // Docker kills after ten seconds.
+    }, 10_000)
 
     test('a server without quorum is said so, and nothing is lost when it has one again', async () => {
       const [port, other] = [await freePort(), await freePort()]

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { Etcd3 } from 'etcd3'
 import type { Instance } from '../../../src/model/instance.js'
 import { startEtcd, type TestEtcd } from '../../support/etcd.js'
@@ -7,6 +7,7 @@ import { type EtcdRig, startEtcdRegistry } from '../../support/etcd-rig.js'
 import { instance } from '../../support/instances.js'
 import { seededRandom } from '../../support/random.js'
 import { describeWith } from '../../support/servers.js'
+import { startTcpRelay, type TcpRelay } from '../../support/tcp-relay.js'
 import { until } from '../../support/wait.js'
 
 const NODES = ['x', 'y', 'z']
@@ -16,68 +17,162 @@ const SEEDS = process.env['CLAIM_SEEDS']?.split(',').map(Number) ?? [1, 2, 3]
 /** One change of the store: everything that one transaction, or the end of one lease, did. */
 type Revision = { readonly key: string; readonly value: string | undefined }[]
 
+interface Member {
+  readonly name: string
+  readonly rig: EtcdRig
+  readonly relay: TcpRelay
+  wants: readonly Instance[]
+}
+
+/** What happens beside that somebody wants something else: how often in a hundred steps. */
+interface Mishaps {
+  readonly crash: number
+  readonly restart: number
+  /** A connection that breaks off, before or after etcd has done what it was asked for. */
+  readonly cut: number
+  /** etcd begins anew with nothing. */
+  readonly loss: number
+}
+
 describeWith(['etcd'], 'claims of many who do not wait for each other', () => {
   let etcd: TestEtcd
+  let members: Member[] = []
+  let started = 0
   beforeAll(async () => {
     etcd = await startEtcd()
   })
+  afterEach(async () => {
+    await Promise.all(members.splice(0).map(leave))
+  })
   afterAll(() => etcd.stop())
+
+  const leave = async ({ rig, relay }: Member) => {
+    await rig.stop()
+    await relay.stop()
+  }
 
   test.each(SEEDS)(
     'a node that is claimed is never missing, and whoever writes it writes the smallest value that is claimed (seed %i)',
     async (seed) => {
       await etcd.client.delete().all().exec()
-      const { next, pick } = seededRandom(seed)
       const history = await record(etcd)
-      const env = { ETCD_ENDPOINT: etcd.endpoint, HOSTLER_POLICIES: 'skydns', HOSTLER_ETCD_PREFIX: `/seed${seed}` }
-      const rigs = new Map<number, { rig: EtcdRig; wants: readonly Instance[] }>()
-      const crashed: EtcdRig[] = []
-      let started = 0
-      const syncs: Promise<unknown>[] = []
-      const start = () => rigs.set(++started, { rig: startEtcdRegistry(env), wants: [] })
-      for (let count = 0; count < 4; count++) start()
-
-      for (let step = 0; step < 120; step++) {
-        const id = pick([...rigs.keys()])
-        const one = rigs.get(id)
-        if (!one) continue
-        const chance = next()
-        if (chance < 0.03) {
-          rigs.delete(id)
-          crashed.push(one.rig)
-          void one.rig.stop()
-          start()
-        } else if (chance < 0.04) {
-          await etcd.kill()
-          await etcd.resume()
-        } else {
-          one.wants = NODES.filter(() => next() < 0.6).map((name) => at(name, pick(['1', '2', '3'])))
-          syncs.push(one.rig.sync(one.wants).catch(() => undefined))
-        }
-        if (next() < 0.3) await delay(next() * 20)
-      }
-      await Promise.all(syncs)
-      for (const { rig, wants } of rigs.values())
-        await until('it is in step', () =>
-          rig.sync(wants).then(
-            () => true,
-            () => false,
-          ),
-        )
-      const wanted = smallest([...rigs.values()].flatMap(({ wants }) => wants))
-      await until(
-        `the nodes are ${JSON.stringify(wanted)}`,
-        async () => JSON.stringify(await etcd.all(PREFIX)) === JSON.stringify(wanted),
-        10_000,
-      ).catch(async (error) => {
-        throw new Error(JSON.stringify(await etcd.all('/')), { cause: error })
-      })
+      await play(`/seed${seed}`, { seed, steps: 120 }, { crash: 3, restart: 1, cut: 2, loss: 0 })
+      await comesRight(`/seed${seed}`)
       judge(await history.stop(), `/seed${seed}/registrar/claims/`)
-      for (const { rig } of rigs.values()) await rig.stop()
     },
     60_000,
   )
+
+  test.each(SEEDS)(
+    'whatever breaks on the way and whatever etcd forgets, everybody claims in the end what he wants, and nothing else (seed %i)',
+    async (seed) => {
+      await etcd.client.delete().all().exec()
+      for (let round = 0; round < 4; round++) {
+        const wants = await play(
+          `/lost${seed}`,
+          { seed: 10 * seed + round, steps: 8 },
+          { crash: 0, restart: 2, cut: 40, loss: 4 },
+        )
+        // What the last attempt has left behind is wanted no more.
+        for (const member of members) member.wants = wants()
+        await comesRight(`/lost${seed}`)
+      }
+    },
+    60_000,
+  )
+
+  async function play(prefix: string, { seed, steps }: { seed: number; steps: number }, mishaps: Mishaps) {
+    const { next, pick } = seededRandom(seed)
+    const syncs: Promise<unknown>[] = []
+    const wants = () => NODES.filter(() => next() < 0.6).map((name) => at(name, pick(['1', '2', '3'])))
+    const start = async () => {
+      const [name, relay] = [`host-${++started}`, await startTcpRelay(etcd.port)]
+      const env = { ETCD_ENDPOINT: relay.endpoint, HOSTLER_POLICIES: 'skydns', HOSTLER_ETCD_PREFIX: prefix }
+      const rig = startEtcdRegistry({ ...env, HOSTLER_ANNOUNCE_NAME: name })
+      members.push({ ...{ name, rig, relay }, wants: [] })
+    }
+    const say = (member: Member) => {
+      member.wants = wants()
+      syncs.push(member.rig.sync(member.wants).catch(() => undefined))
+    }
+    const acts: Record<keyof Mishaps, (member: Member) => Promise<void>> = {
+      async crash(member) {
+        members = members.filter((one) => one !== member)
+        syncs.push(leave(member))
+        await start()
+      },
+      async restart() {
+        await etcd.kill()
+        await etcd.resume()
+      },
+      async cut(member) {
+        if (next() < 0.5) member.relay.swallowAnswers()
+        say(member)
+        await delay(next() * 10)
+        member.relay.cut()
+        member.relay.goOn()
+      },
+      async loss() {
+        await etcd.kill()
+        await etcd.resume('empty')
+      },
+    }
+    const choices = Object.entries(mishaps).flatMap(([act, count]) =>
+      Array<keyof Mishaps>(count).fill(act as keyof Mishaps),
+    )
+    while (members.length < 4) await start()
+    for (let step = 0; step < steps; step++) {
+      const member = pick(members)
+      const act = choices[Math.floor(next() * 100)]
+      if (act) await acts[act](member)
+      else say(member)
+      if (next() < 0.3) await delay(next() * 20)
+    }
+    await Promise.all(syncs)
+    return wants
+  }
+
+  /** Told once more what they want, as the loop does after a failure and when they ask for it. */
+  async function comesRight(prefix: string): Promise<void> {
+    const wanted = JSON.stringify({
+      nodes: smallest(members.flatMap(({ wants }) => wants)),
+      claims: Object.fromEntries(members.map(({ name, wants }) => [name, smallest(wants)]).sort()),
+    })
+    let found = ''
+    await until(
+      'nodes and claims are what is wanted',
+      async () => {
+        await Promise.all(members.map(({ rig, wants }) => rig.sync(wants)))
+        found = JSON.stringify({ nodes: await etcd.all(PREFIX), claims: await claimsByName(`${prefix}/registrar/`) })
+        return found === wanted
+      },
+      15_000,
+    ).catch((cause) => {
+      throw new Error(`${found} instead of ${wanted}`, { cause })
+    })
+  }
+
+  /** Two processes of one name are two runs, of which the first one has still to end. */
+  async function claimsByName(prefix: string): Promise<Record<string, Record<string, string>>> {
+    const all = Object.entries(await etcd.all(prefix))
+    const told = all.filter(([key]) => key.startsWith(`${prefix}processes/`))
+    const result: Record<string, Record<string, string>> = {}
+    for (const [key, said] of told.sort(([, a], [, b]) => (nameIn(a) < nameIn(b) ? -1 : 1))) {
+      const process = key.slice(`${prefix}processes/`.length)
+      const claims = all.filter(([claim]) => claim.startsWith(`${prefix}claims/`) && claim.endsWith(`/${process}`))
+      const name = nameIn(said)
+      result[result[name] ? `${name} again` : name] = Object.fromEntries(
+        claims.map(([claim, value]) => [
+          decodeURIComponent(claim.slice(`${prefix}claims/`.length).split('/')[0] ?? ''),
+          value,
+        ]),
+      )
+    }
+    return result
+  }
 })
+
+const nameIn = (said: string): string => (JSON.parse(said) as { name: string }).name
 
 const at = (name: string, last: string): Instance =>
   instance(name, {}, { createdAt: 0, networks: [{ name: 'n', address: `10.0.0.${last}`, shared: false }] })

@@ -160,6 +160,28 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
     )
   })
 
+  test('when etcd has lost its state everybody claims everything again, so that nobody takes along what others have', async () => {
+    const at = fresh()
+    const [web, db] = [{ [`node:${at}/web`]: '1' }, { [`node:${at}/db`]: '1' }]
+    const a = await join(at, 'a', { web })
+    const b = await join(at, 'b', { web })
+    await are(at, { web: '1' })
+    for (const agent of [a, b]) agent.say({ web, db })
+    await are(at, { db: '1', web: '1' })
+    const claims = `/hostler${at}/registrar/claims/`
+    const allClaim = () =>
+      until('both claim both', async () => Object.keys(await etcd.all(claims)).length === 4, LEASE_MS + 6000)
+    await allClaim()
+    await etcd.kill()
+    await etcd.resume('empty')
+    await allClaim()
+    const seen = await watching(at)
+    await a.hostler.stop('SIGTERM')
+    await until('its claims are gone', async () => Object.keys(await etcd.all(claims)).length === 2)
+    expect(await seen.stop()).toEqual([])
+    await are(at, { db: '1', web: '1' })
+  })
+
   test.each([8])(
     'three processes that join, leave, are killed, paused and cut off at random: the nodes follow, each in one step (seed %i)',
     async (seed) => {
