@@ -63,9 +63,24 @@ export async function deregister(client: ConsulClient, id: string, signal: Abort
 
 const isRemoval = (path: string): boolean => path.startsWith('/agent/check/deregister/')
 
-/** The calls that lead from what is there to what is asked for: path and body. */
-function callsFor({ entry: { service }, maintenance }: AskedEntry, present: Present | undefined, isAgain: boolean) {
-  const calls: [string, unknown][] = []
+type Call = readonly [path: string, body: unknown]
+
+/** The calls that lead from what is there to what is asked for. Traffic is taken away before all else, and given back after it. */
+function callsFor(
+  { entry: { service }, maintenance }: AskedEntry,
+  present: Present | undefined,
+  isAgain: boolean,
+): Call[] {
+  const calls = entryCalls(service, present, isAgain)
+  const isOut = maintenance !== undefined
+  if ((present?.isInMaintenance ?? false) === isOut) return calls
+  const how = isOut ? `enable=true&reason=${encodeURIComponent(maintenance)}` : 'enable=false'
+  const turn: Call = [`/agent/service/maintenance/${encodeURIComponent(service.ID)}?${how}`, undefined]
+  return isOut && present ? [turn, ...calls] : [...calls, turn]
+}
+
+function entryCalls(service: AgentService, present: Present | undefined, isAgain: boolean): Call[] {
+  const calls: Call[] = []
   const stuck = stuckChecks(service, present)
   for (const id of stuck) calls.push([`/agent/check/deregister/${encodeURIComponent(id)}`, undefined])
   if (!present || stuck.length > 0) calls.push(['/agent/service/register', anew(service, isAgain)])
@@ -73,10 +88,6 @@ function callsFor({ entry: { service }, maintenance }: AskedEntry, present: Pres
   const wanted = new Set(service.Checks.map(({ CheckID }) => CheckID))
   for (const id of present?.checks ?? []) {
     if (!wanted.has(id)) calls.push([`/agent/check/deregister/${encodeURIComponent(id)}`, undefined])
-  }
-  if ((present?.isInMaintenance ?? false) !== (maintenance !== undefined)) {
-    const how = maintenance === undefined ? 'enable=false' : `enable=true&reason=${encodeURIComponent(maintenance)}`
-    calls.push([`/agent/service/maintenance/${encodeURIComponent(service.ID)}?${how}`, undefined])
   }
   return calls
 }

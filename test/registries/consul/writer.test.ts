@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import type { ConsulClient } from '../../../src/lib/consul/client.js'
 import type { AgentService } from '../../../src/registries/consul/entries.js'
 import { readPresent } from '../../../src/registries/consul/present.js'
-import { createWriter } from '../../../src/registries/consul/writer.js'
+import { type AskedEntry, createWriter } from '../../../src/registries/consul/writer.js'
 
 const follows = { CheckID: 'app:announcer', Name: 'hostler lives', AliasService: 'hostler-a-default' }
 const own = { CheckID: 'app:http', Name: 'answers', HTTP: 'http://10.0.0.1/', Interval: '10s' }
@@ -15,7 +15,7 @@ const passing = { Status: 'passing', Output: 'All checks passing.' }
 const unmade = { Status: 'critical', Output: '' }
 
 /** What is asked of an agent that has the service with its checks in such a state. */
-async function callsAt(states: { follows: object; own: object }) {
+async function callsAt(states: { follows: object; own: object }, asked: Partial<AskedEntry> = {}) {
   const calls: [string, unknown][] = []
   const put: ConsulClient['put'] = async (path, body) => {
     calls.push([path, body])
@@ -29,7 +29,8 @@ async function callsAt(states: { follows: object; own: object }) {
     },
   )
   const writer = createWriter({ put } as ConsulClient)
-  await writer.write({ entry: { service, url: '', container: 'app' } }, there.get('app'), new AbortController().signal)
+  const entry = { service, url: '', container: 'app' }
+  await writer.write({ entry, ...asked }, there.get('app'), new AbortController().signal)
   return calls
 }
 
@@ -53,6 +54,29 @@ describe('what is written to an agent that has started again', () => {
     expect(calls).toEqual([
       ['/agent/check/deregister/app%3Aannouncer', undefined],
       ['/agent/service/register', { ...service, Checks: [{ ...follows, Status: 'passing' }, own] }],
+    ])
+  })
+})
+
+describe('what is written of an entry that', () => {
+  const healthy = { follows: passing, own: passing }
+  const other = { ...service, Tags: ['other'] }
+  const entry = { service: other, url: '', container: 'app' }
+
+  it('shall get no more traffic takes that away first', async () => {
+    expect(await callsAt(healthy, { entry, maintenance: 'it is paused' })).toEqual([
+      ['/agent/service/maintenance/app?enable=true&reason=it%20is%20paused', undefined],
+      ['/agent/service/register', other],
+    ])
+  })
+
+  it('gets traffic again gives it back last', async () => {
+    const out = { CheckID: '_service_maintenance:app', Status: 'critical', Output: '' }
+    expect(
+      await callsAt({ ...healthy, own: out }, { entry: { ...entry, service: { ...other, Checks: [follows] } } }),
+    ).toEqual([
+      ['/agent/service/register', { ...other, Checks: [follows] }],
+      ['/agent/service/maintenance/app?enable=false', undefined],
     ])
   })
 })
