@@ -68,7 +68,7 @@ describeWith(['haproxy'], 'a HAProxy that somebody else has started', () => {
     rig.stacks([entry('base', one)])
     await until('late is gone', async () => (await rig.ask(hostOf('late'))).status === 404)
     expect(await reloads()).toBe(1)
-    expect(await applies(hostler, 'runtime')).toBeGreaterThanOrEqual(3)
+    await until('each change was made at run time', async () => (await applies(hostler, 'runtime')) >= 3)
     expect((await hostler.state()).proxies[0]?.details).toMatchObject({ worker: expect.any(Number), 'old workers': 0 })
   })
 
