@@ -4,25 +4,25 @@
 # Nothing here needs BuildKit. The base image is a Debian or Ubuntu with Node 20.19 or later and npm.
 ARG BASE_IMAGE=node:22-bookworm-slim
 
-# Compilers and development packages stay in this stage; /image is what goes on.
+# One layer, of which only /image is left: what it takes to build Hostler is many times as much, and to store it, or to move files from
+# one layer to the next, would take longer than the build itself.
 FROM ${BASE_IMAGE} AS build
 WORKDIR /build
-COPY package.json package-lock.json ./
-# No package that ends up in the image needs its install script: they only try to compile optional native code.
-RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/
-COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 COPY . .
-RUN mkdir -p /image/opt/hostler/scripts /image/usr/local/bin \
+# No package that ends up in the image needs its install script: they only try to compile optional native code.
+RUN export npm_config_cache=/build/.npm npm_config_audit=false npm_config_fund=false npm_config_ignore_scripts=true \
+  && npm ci \
+  && npm run build \
+  && npm prune --omit=dev \
+  && mkdir -p /image/opt/hostler/scripts /image/usr/local/bin \
   && rm -f node_modules/.package-lock.json \
   && mv dist node_modules templates package.json LICENSE /image/opt/hostler/ \
   && mv scripts/healthcheck.mjs /image/opt/hostler/scripts/ \
   && ln -s /opt/hostler/dist/main.js /image/usr/local/bin/hostler \
   && mv entrypoint.sh /image/usr/local/bin/hostler-entrypoint \
   && chmod 755 /image/usr/local/bin/hostler-entrypoint \
-  && chmod -R a+rX /image
+  && chmod -R a+rX /image \
+  && cd / && rm -rf /build
 
 # What both images have in common. Fixed numbers, so that volumes can be shared with other containers and across versions.
 FROM ${BASE_IMAGE} AS common
