@@ -46,7 +46,10 @@ export async function createFilePolicy({
       const open = instances.filter((instance) => !outcomes.has(instance)).slice(0, AT_ONCE)
       thread ??= await openThread(options)
       // It may have been closed while this one opened.
-      if (isClosed) await thread.close()
+      if (isClosed) {
+        await thread.close()
+        break
+      }
       const ran = await thread.run(open.map(inspectOf), config)
       if ('outcomes' in ran) {
         for (const [index, outcome] of ran.outcomes.entries()) outcomes.set(open[index] as Instance, outcome)
