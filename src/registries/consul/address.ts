@@ -4,7 +4,7 @@ import { maskCredentials } from '../../lib/mask.js'
 import { type Fields, fill, PLACEHOLDER, type Unknown } from './fields.js'
 
 /** What an agent's address may be made of: nothing that a label says, or any container could be sent our token. */
-export const ADDRESS_FIELDS = ['host', 'environment', 'announcer']
+const ADDRESS_FIELDS = ['host', 'environment', 'announcer']
 
 /**
  * Where agents are, by placeholders: `http://%HOST%:8500`. User and password in it are taken as they stand, for there `%` is

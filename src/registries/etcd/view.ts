@@ -22,7 +22,6 @@ export interface View {
   claims(node: string): ReadonlyMap<string, Claim>
   /** Nodes that a process claims, with its values. */
   claimsBy(process: string): IterableIterator<readonly [node: string, claim: Claim]>
-  nodes(): IterableIterator<string>
   /** Live processes, by id. */
   processes(): ReadonlyMap<string, ProcessEntry>
   replace(listing: Listing): Stir
@@ -81,7 +80,6 @@ export function createView(keys: Keys): View {
         if (claim) yield [node, claim]
       }
     },
-    nodes: () => byNode.keys(),
     processes: () => processes,
     replace(listing) {
       const before = { byNode, processes }
