@@ -15,13 +15,16 @@ export interface ConsulSourceSettings extends ConsulAccess, ReadingRules {
   readonly lease: number
   /** The same where the server has lost what it knew. */
   readonly retelling?: number
+  /** How long after an outage what was well counts as well although it is told otherwise. */
+  readonly looking?: number
   readonly clock?: Clock
 }
 
 /** What other Hostlers have announced in Consul, and every service there that carries the tag. */
 export function createConsulSource(settings: ConsulSourceSettings, { log }: SourceContext): Source {
   const clock = settings.clock ?? systemClock
-  const holding = createHolding({ leaseMs: settings.lease, retellingMs: settings.retelling, elapsed: clock.elapsed })
+  const { lease: leaseMs, retelling: retellingMs, looking: lookingMs } = settings
+  const holding = createHolding({ leaseMs, retellingMs, lookingMs, elapsed: clock.elapsed })
   const census = createCensus(settings, log)
   // What cannot be used is told at once, and not by every attempt.
   void createConsulClient(settings).close()
@@ -100,7 +103,7 @@ const newestOf = (nodes: readonly NodeFacts[]): number => nodes.reduce((most, { 
 const tooEarly = () =>
   new HostlerError(
     'CONSUL_EARLY',
-    'Consul is back and has not looked at everything yet; what was known before counts until it has, for at most the lease',
+    'Consul is back and has not looked at everything yet; what was known before counts until it has, for at most 35 s or the lease',
   )
 
 async function withClient<T>(access: ConsulAccess, use: (client: ConsulClient) => Promise<T>): Promise<T> {

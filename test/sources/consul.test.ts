@@ -379,11 +379,11 @@ describeWith(['consul'], 'an outage of Consul', () => {
     await until('it has gone', async () => (await listed()) === 'a')
   })
 
-  test('after which nothing was looked at yet costs nobody traffic: what was well is so for the lease', async () => {
+  test('after which nothing was looked at yet costs nobody traffic: what was well is so for a while', async () => {
     const ttl = (id: string) => ({ CheckID: `${id}:ttl`, TTL: '10m', Status: 'passing' })
     for (const id of ['a', 'b'])
       await register(consul, { ID: id, Name: id, Port: 80, Address: '10.0.0.1', Tags: ['hostler'], Check: ttl(id) })
-    await watching(sourceOf(consul, { lease: 4000 }), async ({ reports, failures }) => {
+    await watching(sourceOf(consul, { looking: 4000 }), async ({ reports, failures }) => {
       const healths = (at = reports.length - 1) => reports[at]?.map(({ health }) => health).join(' ')
       await until('both are well', () => healths() === 'healthy healthy')
       const before = reports.length
@@ -400,20 +400,20 @@ describeWith(['consul'], 'an outage of Consul', () => {
     })
   })
 
-  test('in which it was started is waited for: nothing is told before all was looked at, or the lease is over', async () => {
+  test('in which it was started is waited for: nothing is told before all was looked at, or that has taken too long', async () => {
     await register(consul, {
       ...{ ID: 'a', Name: 'a', Port: 80, Address: '10.0.0.1', Tags: ['hostler'] },
       Check: { CheckID: 'a:ttl', TTL: '10m' },
     })
     await consul.call('PUT', '/v1/agent/check/fail/a:ttl')
     await consul.kill()
-    await watching(sourceOf(consul, { lease: 2000 }), async ({ reports, failures }) => {
+    await watching(sourceOf(consul, { looking: 2000 }), async ({ reports, failures }) => {
       await until('the outage is told', () => failures.length === 1)
       await consul.resume('kept')
       await until('it is told all the same', () => reports.length > 0)
       expect(reports[0]?.map(({ health }) => health)).toEqual(['unhealthy'])
     })
-    const source = sourceOf(consul, { lease: 60_000 })
+    const source = sourceOf(consul)
     await consul.kill()
     await expect(source.list(signal)).rejects.toThrow(/is Consul up there/)
     await consul.resume('kept')
@@ -458,7 +458,7 @@ describeWith(['consul'], 'a cluster of Consul', () => {
     await put(server, 'a')
     await put(second, 'a')
     await watching(sourceOf(server), async ({ reports, failures }) => {
-      const reads = (wanted: string) => until(wanted, () => told(reports.at(-1)) === wanted, 20_000)
+      const reads = (wanted: string) => until(wanted, () => told(reports.at(-1)) === wanted)
       await reads('node-1/a live, node-2/a live')
       third = await startConsul({ of: server, node: 'node-3' })
       await put(third, 'b')

@@ -103,7 +103,7 @@ export function describeSourceContract(title: string, create: () => Promise<Sour
       expect(reports).toHaveLength(reported)
 
       await mend()
-      await until('it reports again', () => reports.length > reported, 25_000)
+      await until('it reports again', () => reports.length > reported)
       expect(latestNames(reports)).toBe('alpha bravo')
       expect(byName(reports.at(-1), 'alpha')).toBe(byName(first, 'alpha'))
       expect(failures).toHaveLength(1)

@@ -16,7 +16,7 @@ describeWith(['podman', 'netavark', 'busybox'], 'the docker source on Podman', (
   let followed: Followed | undefined
   beforeAll(async () => {
     engine = await startPodman()
-  }, 60_000)
+  })
   afterAll(() => engine?.stop())
   afterEach(async () => {
     await followed?.stop()

@@ -7,8 +7,8 @@ import { type Instance, isLive } from '../../model/instance.js'
  * before is therefore kept until it is seen again, for at most the lease, or as long as agents may take where the server has
  * begun to count anew. What was seen again and goes then, has gone.
  *
- * One that has kept its state calls everything critical that it has not looked at since, and may say so a while after it has
- * answered. For the lease after an outage, what was well is therefore not well any more only when that has lasted as long.
+ * One that has kept its state calls everything critical that it has not looked at since, and its agents tell that, and that all
+ * is well again, at their own pace. After an outage, what was well is therefore not well any more only when that has lasted.
  */
 export interface Holding {
   /** The server could not be reached; or an index has gone back, as it does when a server begins anew, and may do otherwise. */
@@ -26,13 +26,25 @@ export interface Holding {
 /** Agents compare what they know with what the servers do once a minute, and not all at once. */
 const RETELLING_MS = 90_000
 
+/**
+ * An agent tells its servers within 3 s of their coming, and where that fails within 30 s
+ * (https://github.com/hashicorp/consul/blob/v1.8.7/agent/ae/ae.go, `serverUpIntv` and `retryFailIntv`).
+ */
+const LOOKING_MS = 35_000
+
 export interface HoldingInputs {
   readonly leaseMs: number
   readonly retellingMs?: number | undefined
+  readonly lookingMs?: number | undefined
   readonly elapsed: () => number
 }
 
-export function createHolding({ leaseMs, retellingMs = RETELLING_MS, elapsed }: HoldingInputs): Holding {
+export function createHolding({
+  leaseMs,
+  retellingMs = RETELLING_MS,
+  lookingMs = Math.max(leaseMs, LOOKING_MS),
+  elapsed,
+}: HoldingInputs): Holding {
   let believed: ReadonlyMap<string, Instance> = new Map()
   let isFirst = true
   let doubted: 'outage' | 'index' | undefined
@@ -50,7 +62,7 @@ export function createHolding({ leaseMs, retellingMs = RETELLING_MS, elapsed }: 
     if (doubted === 'outage' || (doubted === 'index' && isAnew)) {
       awaited = new Map(believed)
       awaitedUntilMs = now + (isAnew ? Math.max(leaseMs, retellingMs) : leaseMs)
-      lookedAtUntilMs = now + leaseMs
+      lookedAtUntilMs = now + lookingMs
     }
     doubted = undefined
     newestSeen = newest
@@ -64,7 +76,7 @@ export function createHolding({ leaseMs, retellingMs = RETELLING_MS, elapsed }: 
     const judged = told.map((instance) => {
       const before = believed.get(instance.id)
       if (!before || !isLive(before) || !isFailing(instance)) return instance
-      const until = failing.get(instance.id) ?? (now < lookedAtUntilMs ? now + leaseMs : now)
+      const until = failing.get(instance.id) ?? (now < lookedAtUntilMs ? now + lookingMs : now)
       if (now >= until) return instance
       still.set(instance.id, until)
       const well = { ...instance, health: before.health }

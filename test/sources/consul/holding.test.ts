@@ -4,11 +4,12 @@ import { createHolding } from '../../../src/sources/consul/holding.js'
 import { instance } from '../../support/instances.js'
 
 const LEASE_MS = 30_000
+const LOOKING_MS = 35_000
 const [a, b, c] = ['a', 'b', 'c'].map((name) => instance(name)) as [Instance, Instance, Instance]
 
-function start() {
+function start(leaseMs = LEASE_MS) {
   let nowMs = 0
-  const holding = createHolding({ leaseMs: LEASE_MS, elapsed: () => nowMs })
+  const holding = createHolding({ leaseMs, elapsed: () => nowMs })
   const names = (told: readonly Instance[], newest = 100) =>
     holding
       .believe(told, newest)
@@ -70,32 +71,49 @@ test('of two outages the later one counts', () => {
   expect(names([])).toBe('')
 })
 
-test('after an outage, what is not well any more counts as well for as long as the lease, and no longer', () => {
+test('after an outage, what is not well any more counts as well for as long as agents take to look, and no longer', () => {
   const { holding, pass } = start()
   const ill = { ...a, health: 'unhealthy' as const }
   holding.believe([a, b], 100)
   holding.doubt('outage')
   // The server tells first what it knew before.
   expect(holding.believe([a, b], 100)).toEqual([a, b])
-  pass(LEASE_MS / 2)
+  pass(LOOKING_MS / 2)
   expect(holding.believe([ill, b], 101)?.[0]).toBe(a)
-  expect(holding.leftMs()).toBe(LEASE_MS)
+  expect(holding.leftMs()).toBe(LOOKING_MS)
   // An outage does not begin that time anew.
   holding.doubt('outage')
-  pass(LEASE_MS)
+  pass(LOOKING_MS)
   expect(holding.believe([ill, b], 101)).toEqual([ill, b])
   expect(holding.believe([a, b], 102)).toEqual([a, b])
-  pass(LEASE_MS)
+  pass(LOOKING_MS)
   expect(holding.believe([ill, b], 103)).toEqual([ill, b])
 })
 
-test('who begins in an outage is told nothing while something is not well, for at most the lease', () => {
+test('who begins in an outage is told nothing while something is not well, for at most as long as agents take to look', () => {
   const { holding, pass } = start()
   const ill = { ...a, health: 'unhealthy' as const }
   holding.doubt('outage')
-  expect([holding.believe([ill, b], 100), holding.leftMs()]).toEqual([undefined, LEASE_MS])
-  pass(LEASE_MS)
+  expect([holding.believe([ill, b], 100), holding.leftMs()]).toEqual([undefined, LOOKING_MS])
+  pass(LOOKING_MS)
   expect([holding.believe([ill, b], 100), holding.leftMs()]).toEqual([[ill, b], undefined])
+})
+
+test('a lease that is shorter than what agents take to look does not cut that short, and a longer one lengthens it', () => {
+  for (const [leaseMs, lookingMs] of [
+    [2000, LOOKING_MS],
+    [60_000, 60_000],
+  ] as const) {
+    const { holding, pass } = start(leaseMs)
+    const ill = { ...a, health: 'unhealthy' as const }
+    holding.believe([a], 100)
+    holding.doubt('outage')
+    holding.believe([ill], 101)
+    pass(lookingMs - 1)
+    expect(holding.believe([ill], 101)?.[0]).toBe(a)
+    pass(1)
+    expect(holding.believe([ill], 101)?.[0]).toBe(ill)
+  }
 })
 
 test('an index that has gone back is a doubt only where the server has begun to count anew', () => {
