@@ -43,13 +43,13 @@ describeWith(['consul', 'haproxy'], 'hosts with containers, and a proxy elsewher
     at(1).stacks([entry('web-b', 'shop'), entry('api-b', 'api')])
     for (const host of hosts) await host.start()
     proxy = await rig.start()
-  }, 60_000)
+  })
   afterAll(async () => {
     for (const { hostler } of hosts) await hostler?.stop()
     await rig?.close()
     for (const { consul } of hosts) await consul.stop()
     await server?.stop()
-  }, 60_000)
+  })
 
   async function startHost(name: string): Promise<Host> {
     const consul = await startConsul({ of: server, node: name })
@@ -142,7 +142,7 @@ describeWith(['consul', 'haproxy'], 'hosts with containers, and a proxy elsewher
       await until('the agents know', async () => (await Promise.all(hosts.map(seesServerFail))).every(Boolean))
       await server.resume('lost')
       for (const { consul } of hosts) await consul.call('PUT', `/v1/agent/join/${server.gossip}`)
-      await until('the agents have told it everything again', hasEverything, 25_000)
+      await until('the agents have told it everything again', hasEverything)
       await until('it is read again', async () => (await proxy.state()).sources[0]?.error === undefined)
     } finally {
       over.abort()
@@ -150,7 +150,7 @@ describeWith(['consul', 'haproxy'], 'hosts with containers, and a proxy elsewher
     }
     expect(wrong).toEqual([])
     await answers(SHOP, 'web-a web-b')
-  }, 60_000)
+  })
 
   test('an agent of Consul that comes back with nothing is told everything again', async () => {
     await at(0).consul.kill()

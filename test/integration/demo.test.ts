@@ -27,14 +27,14 @@ describeWith(['dockerd', 'haproxy', 'curl', 'chromium'], 'the demo (npm start)',
 
   beforeAll(async () => {
     dockerd = await startDockerd()
-  }, 60_000)
+  })
   afterEach(async () => {
     if (child?.exitCode === null) {
       child.kill('SIGTERM')
       await once(child, 'exit')
     }
-  }, 30_000)
-  afterAll(() => dockerd?.stop(), 60_000)
+  })
+  afterAll(() => dockerd?.stop())
 
   /** On ports of its own, with everything else as a newcomer has it. */
   async function start(dockerHost: string): Promise<Demo> {
@@ -53,7 +53,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'chromium'], 'the demo (npm start)',
     child = started
     let output = ''
     for (const stream of [started.stdout, started.stderr]) stream?.on('data', (chunk) => (output += chunk))
-    await until('it says what to open', () => output.includes('Ctrl-C ends it') || started.exitCode !== null, 30_000)
+    await until('it says what to open', () => output.includes('Ctrl-C ends it') || started.exitCode !== null)
     if (started.exitCode !== null) throw new Error(output)
     return {
       ...{ port, said: () => output },
@@ -98,7 +98,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'chromium'], 'the demo (npm start)',
     expect(networks.filter(({ Name }) => Name.includes('demo'))).toEqual([])
     const images = await dockerd.docker.listImages({ all: true })
     expect(images.flatMap(({ RepoTags }) => RepoTags ?? [])).toEqual([dockerd.image])
-  }, 120_000)
+  })
 
   test('goes without it where Docker does not answer, and says so in a line', async () => {
     const demo = await start('unix:///nowhere/docker.sock')
@@ -106,5 +106,5 @@ describeWith(['dockerd', 'haproxy', 'curl', 'chromium'], 'the demo (npm start)',
     expect(demo.said()).not.toContain('sleepy')
     expect((await curl(demo.port, 'hello')).stdout).toMatch(/ 200$/)
     expect(await demo.interrupt()).toBe(0)
-  }, 60_000)
+  })
 })

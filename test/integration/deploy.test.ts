@@ -48,7 +48,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
       ...[`-userspass-file=${rig.path('passwd.txt')}`, 'run'],
     ])
     token = String((await login('bar')).body['token'])
-  }, 120_000)
+  })
   afterEach(async () => {
     for (const { Id } of await deployed()) await dockerd.docker.getContainer(Id).remove({ force: true })
   })
@@ -56,7 +56,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
     await rig?.close()
     await registry?.close()
     await dockerd?.stop()
-  }, 60_000)
+  })
 
   const deployed = () => dockerd.docker.listContainers({ all: true })
 
@@ -116,7 +116,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
       const removed = await curl('-v', ...withToken(), ...JSON_TYPE, '-X', 'DELETE', `${baseUrl}/deploy/minion-1`)
       expect(removed.body).toEqual({ result: 'ok' })
       expect(await deployed()).toEqual([])
-    }, 60_000)
+    })
 
     test('twice make one container, and its variables and labels are there', async () => {
       const first = await post(minion('minion-1'))
@@ -130,7 +130,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
       expect([other.status, other.type]).toEqual([409, PROBLEM])
       expect(other.body['detail']).toMatch(/minion-1 was deployed with other content/)
       expect((await deployed()).map(({ Id }) => Id)).toEqual([first.body['id']])
-    }, 30_000)
+    })
   })
 
   test('one with a route of its own answers at its hostname too, of an image that had to be pulled', async () => {
@@ -149,7 +149,7 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
     expect(status).toBe(200)
     await until('it answers', async () => (await rig.ask('app-r1.ci.test')).status === 200)
     expect((await rig.ask('app-r1.ci.test')).status).toBe(200)
-  }, 60_000)
+  })
 
   describe('what cannot be done is told precisely, and nothing is started or left', () => {
     const app = { name: 'app', network: 'traefiknet', image: 'mock-app:latest' }
@@ -180,16 +180,12 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
         404,
         /No container/,
       ],
-    ])(
-      '%s',
-      async (_, call, status, detail) => {
-        const reply = await call()
-        expect([reply.status, reply.type]).toEqual([status, PROBLEM])
-        expect(reply.body['detail']).toMatch(detail)
-        expect(JSON.stringify(reply.body)).not.toContain(rig.dir)
-      },
-      60_000,
-    )
+    ])('%s', async (_, call, status, detail) => {
+      const reply = await call()
+      expect([reply.status, reply.type]).toEqual([status, PROBLEM])
+      expect(reply.body['detail']).toMatch(detail)
+      expect(JSON.stringify(reply.body)).not.toContain(rig.dir)
+    })
   })
 
   test('a container of somebody else is neither taken, started nor removed', async () => {
@@ -199,5 +195,5 @@ describeWith(['dockerd', 'haproxy', 'curl', 'busybox'], 'deploying through the p
     for (const method of ['PUT', 'DELETE'])
       expect((await curl(...withToken(), '-X', method, `${baseUrl}/deploy/${id}`)).status).toBe(404)
     expect((await dockerd.docker.getContainer(id).inspect()).State.Status).toBe('created')
-  }, 30_000)
+  })
 })

@@ -22,8 +22,8 @@ describeWith(
     beforeAll(async () => {
       dockerd = await startDockerd()
       await importAppImage(dockerd.docker, { image: APP })
-    }, 120_000)
-    afterAll(() => dockerd?.stop(), 60_000)
+    })
+    afterAll(() => dockerd?.stop())
 
     /** With its flags, as it was started. */
     async function open(...flags: string[]): Promise<void> {
@@ -39,7 +39,7 @@ describeWith(
       for (const { Id } of await dockerd.docker.listContainers({ all: true }))
         await dockerd.docker.getContainer(Id).remove({ force: true })
       await until('their routes are gone', async () => (await hostler.state()).plan.backends.length === 0)
-    }, 30_000)
+    })
 
     /** A container as it was deployed there, stopped unless told otherwise; resolves when its route is known. */
     async function spawn(name: string, { labels, ...more }: Partial<RunOptions> = {}): Promise<void> {
@@ -57,8 +57,7 @@ describeWith(
     }
     const inspect = async (name: string) => (await dockerd.docker.getContainer(name).inspect()).State
     /** An app that is told to end before it has begun to listen for that is killed by Docker ten seconds later. */
-    const ended = (name: string) =>
-      until(`${name} has ended`, async () => (await inspect(name)).Status === 'exited', 25_000)
+    const ended = (name: string) => until(`${name} has ended`, async () => (await inspect(name)).Status === 'exited')
     /** How often it was started, by whoever. */
     async function starts(name: string): Promise<number> {
       const now = Math.floor(Date.now() / 1000) + 1
@@ -69,15 +68,13 @@ describeWith(
     }
 
     describe('a cookie', () => {
-      beforeAll(
-        () =>
-          open(
-            ...[`-cookie-fallback-url=${HOME}`, '-cookie-key', 'box', '-http-probe-ok-status=204'],
-            ...['-health-check-interval=3s', '-health-check-retries=2'],
-          ),
-        60_000,
+      beforeAll(() =>
+        open(
+          ...[`-cookie-fallback-url=${HOME}`, '-cookie-key', 'box', '-http-probe-ok-status=204'],
+          ...['-health-check-interval=3s', '-health-check-retries=2'],
+        ),
       )
-      afterAll(() => rig?.close(), 30_000)
+      afterAll(() => rig?.close())
 
       const ask = (cookie: string, path = '/echo', more: { method?: string } = {}) =>
         rig.ask('whatever.test', path, { headers: cookie === '' ? {} : { cookie }, ...more })
@@ -96,7 +93,7 @@ describeWith(
           return headers['via'] === undefined
         })
         expect(await starts('minion-1')).toBe(1)
-      }, 60_000)
+      })
 
       test.each([
         ['no cookie', ''],
@@ -104,15 +101,11 @@ describeWith(
         ['the name of no container', 'box=minion-6'],
         ['a container that was not deployed so', 'box=database'],
         ['nonsense', 'box=%00"\\x'],
-      ])(
-        '%s leads to the fallback, and starts nothing',
-        async (_, cookie) => {
-          await dockerd.run({ name: 'database', start: false })
-          expect(await outcome(cookie)).toEqual([302, HOME])
-          expect((await inspect('database')).Status).toBe('created')
-        },
-        30_000,
-      )
+      ])('%s leads to the fallback, and starts nothing', async (_, cookie) => {
+        await dockerd.run({ name: 'database', start: false })
+        expect(await outcome(cookie)).toEqual([302, HOME])
+        expect((await inspect('database')).Status).toBe('created')
+      })
 
       test('who sends something without a cookie is told that nobody is there', async () => {
         const { status, headers } = await ask('', '/', { method: 'POST' })
@@ -132,29 +125,25 @@ describeWith(
           { labels: { healthcheck: 'http://sick-2:80/status/204' }, env: ['START_MS=600000'] },
         ],
         ['sick-3', 'that Docker finds unhealthy', { health: 'false' }],
-      ])(
-        '%s, a container %s, is stopped again, and the client sent to the fallback',
-        async (name, _, options) => {
-          await spawn(name, options)
-          expect(await outcome(`box=${name}`)).toEqual([302, HOME])
-          await ended(name)
-          // The next one is told at once; nothing is started in a tight loop.
-          expect(await outcome(`box=${name}`)).toEqual([302, HOME])
-          expect(await starts(name)).toBeLessThanOrEqual(2)
-        },
-        60_000,
-      )
+      ])('%s, a container %s, is stopped again, and the client sent to the fallback', async (name, _, options) => {
+        await spawn(name, options)
+        expect(await outcome(`box=${name}`)).toEqual([302, HOME])
+        await ended(name)
+        // The next one is told at once; nothing is started in a tight loop.
+        expect(await outcome(`box=${name}`)).toEqual([302, HOME])
+        expect(await starts(name)).toBeLessThanOrEqual(2)
+      })
 
       test('one that ends at its start leads to the fallback', async () => {
         await spawn('minion-3', { env: ['EXIT=3'] })
         expect(await outcome('box=minion-3')).toEqual([302, HOME])
-      }, 30_000)
+      })
 
       test('one that somebody else has started runs on, though it is not asked before it is ready', async () => {
         await spawn('minion-4', { start: true, labels: { 'health-check': 'http://minion-4:80/health' } })
         expect(await outcome('box=minion-4')).toEqual([302, HOME])
         expect((await inspect('minion-4')).Status).toBe('running')
-      }, 30_000)
+      })
 
       test('one that ends by itself when idle is started again by the next request', async () => {
         await spawn('minion-5', { env: ['IDLE_EXIT_MS=2000'] })
@@ -162,12 +151,12 @@ describeWith(
         await ended('minion-5')
         // It says nothing before it ends: until that is known, HAProxy finds nobody there.
         await until('it answers again', async () => (await ask('box=minion-5')).status === 200)
-      }, 60_000)
+      })
     })
 
     describe('the path', () => {
-      beforeAll(() => open('-use-path-routing', '-container-prefix=session', '-redirect-timeout=2s'), 60_000)
-      afterAll(() => rig?.close(), 30_000)
+      beforeAll(() => open('-use-path-routing', '-container-prefix=session', '-redirect-timeout=2s'))
+      afterAll(() => rig?.close())
 
       const ask = (path: string) => rig.ask('whatever.test', path)
 
@@ -177,7 +166,7 @@ describeWith(
         expect([status, body]).toEqual([200, expect.stringContaining('hello from')])
         const log = (await dockerd.docker.getContainer('minion-1').logs({ stdout: true })).toString()
         expect(log).toContain('GET /session/minion-1/page?x=1')
-      }, 60_000)
+      })
 
       test('is cut off where its middleware did that, whether held or not', async () => {
         const middleware = 'traefik.http.middlewares.cut.stripprefix.prefixes'
@@ -189,7 +178,7 @@ describeWith(
           return backends.some(({ name, servers }) => name === 'minion-2' && servers.length === 1)
         })
         expect(await url()).toBe('/echo/a?x=1')
-      }, 60_000)
+      })
 
       test.each(['/', '/session/minion-6/', '/minion-1/', '/session/'])('%s is nobody', async (path) => {
         expect((await ask(path)).status).toBe(404)

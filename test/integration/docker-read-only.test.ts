@@ -23,13 +23,13 @@ describeWith(['dockerd', 'haproxy', 'busybox'], 'behind an API proxy that lets n
       HOSTLER_PUBLIC_LISTEN: `127.0.0.1:${await freePort()}`,
     })
     await rig.start()
-  }, 60_000)
+  })
   afterAll(async () => {
     await rig?.close()
     proxy?.server.closeAllConnections()
     proxy?.server.close()
     await dockerd?.stop()
-  }, 60_000)
+  })
 
   const status = async (host: string) => (await rig.ask(host)).status
 
@@ -39,7 +39,7 @@ describeWith(['dockerd', 'haproxy', 'busybox'], 'behind an API proxy that lets n
     await container.remove({ force: true })
     await until('its route is gone', async () => (await status('shop.ci.test')) === 404)
     expect(proxy.refused).toEqual([])
-  }, 60_000)
+  })
 
   test('a stack that sleeps cannot be woken, and whoever asks for it is told at once', async () => {
     const labels = { 'hostler.port': '80', 'hostler.stack': 'sleepy', 'hostler.wake': 'true' }
@@ -50,7 +50,7 @@ describeWith(['dockerd', 'haproxy', 'busybox'], 'behind an API proxy that lets n
     })
     expect(new Set(proxy.refused)).toEqual(new Set(['POST']))
     expect((await container.inspect()).State.Status).toBe('created')
-  }, 60_000)
+  })
 })
 
 /** As the usual ones answer what they do not let through. */

@@ -40,12 +40,12 @@ describeWith(['dockerd', 'busybox', 'haproxy'], 'real containers behind a real H
       HAPROXY_DOMAIN_MAP: join(folder, 'domain.map'),
     })
     await hostler.ready()
-  }, 120_000)
+  })
 
   afterAll(async () => {
     await hostler?.stop()
     await dockerd?.stop()
-  }, 60_000)
+  })
 
   const get = (host: string) =>
     new Promise<{ status: number; body: string }>((resolve, reject) => {
@@ -163,7 +163,7 @@ describeWith(['dockerd', 'busybox', 'haproxy'], 'real containers behind a real H
     await dockerd.run({ name: 'after', labels: compose('after', 'web') })
     await answers('after.ci.test')
     await until('the source is well again', async () => (await hostler.get('/readyz')).status === 200)
-  }, 60_000)
+  })
 
   test('it ends in order and leaves no HAProxy behind', async () => {
     const pid = (await hostler.state()).proxies[0]?.details['pid']

@@ -39,12 +39,12 @@ describeWith(['dockerd', 'busybox', 'etcd'], 'real containers in etcd', () => {
       HOSTLER_ETCD_LEASE: '2s',
     })
     await hostler.ready()
-  }, 120_000)
+  })
 
   afterAll(async () => {
     await hostler?.stop()
     await Promise.all([dockerd?.stop(), etcd?.stop()])
-  }, 60_000)
+  })
 
   const read = (key: string) => etcd.client.get(key).string()
   const shows = (key: string, wanted: string | null) =>

@@ -82,12 +82,12 @@ describeWith(['haproxy'], 'the traffic of HAProxy', () => {
     ;[web, tunnels] = [await startUpstream('web'), await startTunnelServer()]
     rig.keep(web)
     driven = await drive(rig)
-  }, 60_000)
+  })
   afterAll(async () => {
     await driven?.stop()
     await tunnels?.close()
     await rig?.close()
-  }, 60_000)
+  })
 
   test('is told by the names of the plan, for a stack that a spare backend serves too, and for no backend of our own', async () => {
     expect(await driven.use(planOf(['first', web.port]))).toBe('start')
@@ -181,7 +181,7 @@ describeWith(['haproxy'], 'the traffic of HAProxy', () => {
     } finally {
       await reaper.stop()
     }
-  }, 60_000)
+  })
 
   test('a worker that was there before Hostler is asked before it is replaced, and knows whom its spares served', async () => {
     const other = await createRig({ HAPROXY_SPARE_BACKENDS: '4' })
@@ -213,7 +213,7 @@ describeWith(['haproxy'], 'the traffic of HAProxy', () => {
       tunnel.end()
       await next.stop()
     }
-  }, 60_000)
+  })
 
   test('cannot be told while HAProxy does not answer', async () => {
     await driven.proxy.stop?.()

@@ -93,7 +93,7 @@ describeWith(['haproxy'], `any row of edits (STEPS=${STEPS} SEED=${SEED})`, () =
     expect((await clients.stop()).failures).toEqual([])
     expect((await hostler.state()).proxies[0]).toMatchObject({ failures: 0, refused: [] })
     expect(hostler.log()).not.toContain('"level":50')
-  }, 120_000)
+  })
 })
 
 /** The same numbers from 0 to 1 for the same seed. */

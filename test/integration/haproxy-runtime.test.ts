@@ -39,8 +39,8 @@ describeHaproxys([], 'changing the running HAProxy', ({ bin, atLeast }) => {
     rig.stacks([base()])
     hostler = await rig.start()
     socket = createRuntimeSocket(rig.path('state/haproxy-admin.sock'))
-  }, 60_000)
-  afterAll(() => rig?.close(), 60_000)
+  })
+  afterAll(() => rig?.close())
 
   test('twenty stacks come, scale and go without a reload, and without a failed request', async () => {
     const clients = keepAliveClients(`http://127.0.0.1:${rig.ports.http}/`, 4, { host: hostOf('base') })
@@ -58,7 +58,7 @@ describeHaproxys([], 'changing the running HAProxy', ({ bin, atLeast }) => {
     expect(await applies('reload')).toBe(0)
     // HAProxy shows the last one a moment before it is counted.
     await until('each was made at run time', async () => (await applies('runtime')) >= 60)
-  }, 60_000)
+  })
 
   test('what was done step by step is what the files say: a restart serves the same', async () => {
     rig.stacks([base(), app('kept', two)])

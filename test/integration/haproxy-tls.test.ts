@@ -184,10 +184,13 @@ describeWith(['haproxy'], 'stats page and syslog', () => {
     syslog?.close()
   })
 
+  // A connection for each: one that is kept may be closed by HAProxy just when it is used again.
   const stats = (credentials?: string) =>
     fetch(`http://127.0.0.1:${rig.ports.stats}/`, {
-      headers:
-        credentials === undefined ? {} : { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
+      headers: {
+        connection: 'close',
+        ...(credentials !== undefined && { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
+      },
     }).then(async (answer) => ({ status: answer.status, body: await answer.text() }))
 
   test('the stats page asks for its credentials, and shows the backends', async () => {

@@ -35,7 +35,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
     Promise.all(started.splice(0).map((container) => container.remove({ force: true, v: true })))
 
   afterEach(removeStarted)
-  afterAll(() => dockerd?.stop(), 60_000)
+  afterAll(() => dockerd?.stop())
 
   /** One command in a container that is gone afterwards. */
   const once = (...args: string[]) => cli.docker('run', '--rm', '--network', 'none', ...args)
@@ -63,13 +63,11 @@ describeWith(SERVERS, "Hostler's container image", () => {
   const exec = (container: Dockerode.Container, ...command: string[]) => cli.docker('exec', container.id, ...command)
 
   const healthy = (container: Dockerode.Container) =>
-    until(
-      'the container is healthy',
-      async () => (await container.inspect()).State.Health?.Status === 'healthy',
-      20_000,
-    ).catch(async (error) => {
-      throw new Error((await cli.docker('logs', container.id)).output, { cause: error })
-    })
+    until('the container is healthy', async () => (await container.inspect()).State.Health?.Status === 'healthy').catch(
+      async (error) => {
+        throw new Error((await cli.docker('logs', container.id)).output, { cause: error })
+      },
+    )
 
   async function statusOf(container: Dockerode.Container, host: string): Promise<number> {
     const address = (await container.inspect()).NetworkSettings.Networks[dockerd.network]?.IPAddress
@@ -139,7 +137,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
     expect(await usersOf(container)).toEqual(['8008'])
     await container.stop({ t: 15 })
     expect((await container.inspect()).State).toMatchObject({ ExitCode: 0 })
-  }, 60_000)
+  })
 
   test('started as root, becomes its user and keeps what Docker and low ports need, nothing else', async () => {
     const container = await start(...socket(), '--user', 'root', 'hostler')
@@ -154,7 +152,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
     // CAP_NET_BIND_SERVICE is the tenth bit.
     expect(status).toMatch(/^CapEff:\t0000000000000400$/m)
     expect(status).toMatch(/^NoNewPrivs:\t1$/m)
-  }, 60_000)
+  })
 
   test('is healthy once its first plan is in force, and stays so when a source fails later', async () => {
     const container = await start('--env', 'HOSTLER_SOURCES=file', '--env', 'HOSTLER_FILE=/tmp/stacks.yml', 'hostler')
@@ -167,7 +165,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
     await exec(container, 'sh', '-c', 'echo "instances: [" > /tmp/stacks.yml')
     await until('the failure is told', async () => (await check()).output.includes('source file'))
     expect(await check()).toMatchObject({ code: 0 })
-  }, 60_000)
+  })
 
   test("runs predecessor 1's pair: haproxy, and generate-maps that shares its files", async () => {
     const files = ['--volume', 'haproxy-files:/usr/local/etc/haproxy']
@@ -178,7 +176,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
     await healthy(container)
 
     expect(await statusOf(container, 'shop.ci.test')).toBe(200)
-  }, 60_000)
+  })
 
   for (const file of ['haproxy/compose.yml', 'haproxy/compose.sidecar.yml', 'traefik/compose.yml']) {
     test(`${file} is a valid compose file`, async () => {
@@ -194,7 +192,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
       try {
         await compose('up', '--detach', '--build')
         const answers = (host: string) => async () => (await statusAt(`127.0.0.1:${http}`, host)) === 200
-        await until('the demo app answers', answers('hello.localhost'), 20_000).catch(async (error) => {
+        await until('the demo app answers', answers('hello.localhost')).catch(async (error) => {
           throw new Error(await compose('logs', '--no-color'), { cause: error })
         })
         const labels = { 'com.docker.compose.project': 'app-r123', 'hostler.port': '80' }
@@ -213,7 +211,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
         await removeStarted()
         await compose('down', '--volumes', '--timeout', '15')
       }
-    }, 120_000)
+    })
   }
 
   test('docker-compose up with the files for many hosts routes to what the agent announces', async () => {
@@ -229,7 +227,7 @@ describeWith(SERVERS, "Hostler's container image", () => {
     try {
       await compose('up', '--detach', '--no-build')
       const status = () => statusAt(`127.0.0.1:${http}`, 'hello.localhost')
-      await until('the demo app answers', async () => (await status()) === 200, 20_000).catch(async (error) => {
+      await until('the demo app answers', async () => (await status()) === 200).catch(async (error) => {
         throw new Error(await compose('logs', '--no-color'), { cause: error })
       })
       const agent = dockerd.docker.getContainer((await compose('ps', '--quiet', 'agent')).trim())
@@ -237,12 +235,12 @@ describeWith(SERVERS, "Hostler's container image", () => {
       await compose('kill', 'agent')
       await until('its routes are gone', async () => (await status()) === 404)
       await compose('up', '--detach', '--no-build', 'agent')
-      await until('they are back', async () => (await status()) === 200, 20_000)
+      await until('they are back', async () => (await status()) === 200)
     } finally {
       await compose('down', '--volumes', '--timeout', '15')
       await etcd.stop()
     }
-  }, 120_000)
+  })
 })
 
 /** The base image that the Dockerfile takes unless told otherwise. */

@@ -39,11 +39,11 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
       HOSTLER_TOKEN: token,
     })
     hostler = await rig.start()
-  }, 60_000)
+  })
   afterAll(async () => {
     await rig?.close()
     await api?.close()
-  }, 30_000)
+  })
 
   interface Lodged extends LaunchConfig {
     readonly labels?: Record<string, string>
@@ -62,7 +62,6 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
       `${stack} is ${wanted}; hostler says:\n${hostler.log().slice(-4000)}`,
       async () =>
         (await hostler.state()).lifecycle?.groups.find(({ name }) => name === `Default/${stack}`)?.phase === wanted,
-      20_000,
     )
   const routed = (stack: string) =>
     until(`${stack} has a route`, async () => (await rig.ask(`${stack}.ci.test`, '/robots.txt')).status !== 404)
@@ -83,7 +82,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
       expect([slept.code, slept.stdout]).toEqual([0, expect.stringMatching(/^Default\/shop asleep/)])
       expect([service.state, api.world.portOf(service.id)]).toEqual(['inactive', undefined])
     }
-  }, 60_000)
+  })
 
   test('one without traffic of its own wakes and sleeps with its stack, however often', async () => {
     const database = lodge('pair', { name: 'db', labels: { 'hostler.port': 'none' } })
@@ -100,7 +99,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     }
     api.world.transitMs = 40
     expect(hostler.log()).not.toContain('again and again')
-  }, 60_000)
+  })
 
   test('one that nobody uses goes to sleep by itself, by being stopped, though it was to be paused', async () => {
     const service = lodge('idle', { labels: { 'hostler.idle': '1s', 'hostler.on-idle': 'pause' } })
@@ -109,7 +108,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     expect((await rig.ask('idle.ci.test')).status).toBe(200)
     await settled(service, 'inactive')
     await phase('idle', 'asleep')
-  }, 60_000)
+  })
 
   test('one whose endpoints are told long after it is active wakes all the same', async () => {
     lodge('late')
@@ -119,7 +118,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     const answer = await rig.ask('late.ci.test')
     api.world.endpointsMs = 20
     expect([answer.status, answer.body]).toEqual([200, expect.stringContaining('hello from web')])
-  }, 60_000)
+  })
 
   test('one of several containers serves while another comes up, and while they are restarted one by one', async () => {
     const service = lodge('scaled', { scale: 2, healthCheck: { port: 80 } })
@@ -139,7 +138,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     for (let request = 0; request < 10; request++) expect((await rig.ask('scaled.ci.test')).status).toBe(200)
     expect(await servers()).toBeGreaterThan(1)
     api.world.healthMs = 40
-  }, 60_000)
+  })
 
   test('one that cannot be started is told of at once, and Rancher does not go on trying', async () => {
     const service = lodge('broken', { imageUuid: 'docker:localhost/nope:1' })
@@ -149,7 +148,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('could not be started')])
     expect(service.state).toBe('inactive')
     expect(hostler.log()).toMatch(/localhost\/nope:1.* failed to pull/)
-  }, 60_000)
+  })
 
   test('what is deployed through the private port is a service, and is routed to', async () => {
     const send = (method: string, path: string, body?: object) =>
@@ -185,7 +184,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     expect(
       [...api.world.services.values()].filter(({ name, state }) => name === 'app-r1' && state !== 'removed'),
     ).toEqual([])
-  }, 60_000)
+  })
 
   test('while Rancher does not answer, its routes stay, and status says why', async () => {
     const service = lodge('stays')
@@ -201,7 +200,7 @@ describeWith(['haproxy'], 'services of Rancher behind a real HAProxy', () => {
     await until('it is over', async () => (await hostler.state()).sources.every(({ error }) => error === undefined))
     expect(service.state).toBe('active')
     expect(hostler.log()).not.toContain(api.secretKey)
-  }, 60_000)
+  })
 })
 
 describeWith(['haproxy'], 'two environments of Rancher behind a real HAProxy', () => {
@@ -230,5 +229,5 @@ describeWith(['haproxy'], 'two environments of Rancher behind a real HAProxy', (
       await rig.close()
       await api.close()
     }
-  }, 60_000)
+  })
 })

@@ -55,4 +55,4 @@ test(`of ${KILLS} processes that are killed under load, each leaves a whole file
   const idle = createIdleClock({ dir, clock: systemClock, log: silentLogger() })
   await idle.load()
   expect(idle.idleMs('g0')).toEqual(expect.any(Number))
-}, 120_000)
+})

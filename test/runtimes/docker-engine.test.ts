@@ -21,7 +21,7 @@ describeWith(['dockerd', 'busybox'], 'the docker runtime and what else Docker ha
     engine = await startDockerd()
     image = await importAppImage(engine.docker)
     runtime = dockerRuntime(engine.host)
-  }, 60_000)
+  })
   afterAll(() => engine?.stop())
 
   const look = async (idOrName: string) => {
@@ -159,7 +159,7 @@ describeWith(['podman', 'netavark', 'busybox'], 'the docker runtime and what els
   let engine: TestPodman
   beforeAll(async () => {
     engine = await startPodman()
-  }, 60_000)
+  })
   afterAll(() => engine?.stop())
 
   test('health is looked up', async () => {

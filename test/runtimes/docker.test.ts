@@ -44,7 +44,7 @@ describeWith(['dockerd', 'busybox'], 'the docker runtime', () => {
     engine = await startDockerd()
     await engine.createNetwork('more')
     image = await importAppImage(engine.docker)
-  }, 60_000)
+  })
   afterAll(() => engine?.stop())
 
   describeRuntimeContract('docker', () => openHarness(engine, image))
@@ -57,7 +57,7 @@ describeWith(['podman', 'netavark', 'busybox'], 'the docker runtime on Podman', 
     engine = await startPodman()
     engine.createNetwork('more')
     image = await importAppImage(engine.docker)
-  }, 60_000)
+  })
   afterAll(() => engine?.stop())
 
   describeRuntimeContract('podman', () => openHarness(engine, image))

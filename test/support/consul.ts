@@ -246,7 +246,7 @@ function createDaemon(folder: string, ready: () => Promise<void>) {
     const args = ['--pdeathsig', 'KILL', consulProgram, 'agent', '-config-file', join(folder, 'agent.json')]
     child = spawn('setpriv', args, { stdio: ['ignore', log, log] })
     closeSync(log)
-    await until(`consul answers (see ${folder}/log)`, () => ready().then(() => true), 30_000)
+    await until(`consul answers (see ${folder}/log)`, () => ready().then(() => true))
   }
   return { start, end, signal, pause }
 }

@@ -97,7 +97,7 @@ function createDaemon(folder: string, socket: string, docker: Dockerode, command
     })
     child = spawned
     closeSync(log)
-    await until(`dockerd answers on ${socket} (see ${folder}/log)`, () => docker.ping(), 30_000)
+    await until(`dockerd answers on ${socket} (see ${folder}/log)`, () => docker.ping())
   }
   const end = async () => {
     if (!child || !running()) return

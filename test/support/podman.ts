@@ -85,7 +85,7 @@ function createPodman(folder: string, socket: string, docker: Dockerode) {
       env,
     })
     closeSync(log)
-    await until(`podman answers on ${socket} (see ${folder}/log)`, () => docker.ping(), 20_000)
+    await until(`podman answers on ${socket} (see ${folder}/log)`, () => docker.ping())
   }
   const end = async () => {
     const exited = child && child.exitCode === null ? once(child, 'exit') : undefined

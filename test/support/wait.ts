@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** Polls until `probe` returns something truthy, and returns it; fails with what it was waiting for. */
-export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 10_000): Promise<Truthy<T>> {
+export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 30_000): Promise<Truthy<T>> {
   const deadline = performance.now() + timeoutMs
   let last: unknown
   while (performance.now() < deadline) {

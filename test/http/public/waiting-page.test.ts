@@ -51,10 +51,10 @@ describeWith(['chromium'], 'the waiting page in a browser', () => {
     const [scriptedLoads, plainLoads] = [loads(scripted.page), loads(plain.page)]
     await scripted.page.goto(`http://shop.test:${to.port}/`)
     await plain.page.goto(`http://shop.test:${to.port}/`)
-    await until('the plain one has been loaded three times', () => plainLoads() === 3, 20_000)
+    await until('the plain one has been loaded three times', () => plainLoads() === 3)
     expect(scriptedLoads()).toBe(1)
     to.wakeUp('shop')
-    await until('the plain one shows the app', async () => (await plain.page.title()) === 'the shop', 20_000)
+    await until('the plain one shows the app', async () => (await plain.page.title()) === 'the shop')
     expect(plain.complaints).toEqual([])
   })
 

@@ -89,8 +89,8 @@ describeWith(['haproxy', 'dockerd', 'docker', 'busybox'], 'by a signal through D
   let dockerd: TestDockerd
   beforeAll(async () => {
     dockerd = await startDockerd()
-  }, 60_000)
-  afterAll(() => dockerd?.stop(), 60_000)
+  })
+  afterAll(() => dockerd?.stop())
 
   /** HAProxy of this machine, in a container that shares the machine's network. */
   async function runHaproxy(bench: Bench, flags = '-W -db'): Promise<TestContainer> {

@@ -60,7 +60,6 @@ describeWith(['etcd'], 'claims of many who do not wait for each other', () => {
       await comesRight(`/seed${seed}`)
       judge(await history.stop(), `/seed${seed}/registrar/claims/`)
     },
-    60_000,
   )
 
   test.each(SEEDS)(
@@ -78,7 +77,6 @@ describeWith(['etcd'], 'claims of many who do not wait for each other', () => {
         await comesRight(`/lost${seed}`)
       }
     },
-    60_000,
   )
 
   async function play(prefix: string, { seed, steps }: { seed: number; steps: number }, mishaps: Mishaps) {

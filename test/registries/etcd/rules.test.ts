@@ -233,7 +233,6 @@ describeWith(['etcd'], 'nodes that several processes keep', () => {
         before = wanted
       }
     },
-    120_000,
   )
 
   async function watching(prefix: string) {

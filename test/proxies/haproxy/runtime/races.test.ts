@@ -47,7 +47,7 @@ describeHaproxys([], 'changes and reloads at once', ({ bin, extra }) => {
       await rig.stop()
       for (const upstream of upstreams) await upstream.close()
     }
-  }, 90_000)
+  })
 
   test('a change is made again when a worker takes over that had read the files before it', async () => {
     const slow = (dir: string) => {
