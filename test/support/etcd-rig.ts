@@ -18,7 +18,7 @@ export interface EtcdRig {
 }
 
 export function startEtcdRegistry(env: Readonly<Record<string, string>>): EtcdRig {
-  const { settings } = loadConfig({ env: { HOSTLER_STATE_DIR: tempDir(), HOSTLER_ETCD_LEASE: '1s', ...env } })
+  const { settings } = loadConfig({ env: { HOSTLER_STATE_DIR: tempDir(), HOSTLER_ETCD_LEASE: '60s', ...env } })
   const log = process.env['DEBUG_LOG'] ? createLogger({ level: 'debug', format: 'json' }) : silentLogger()
   const registry = createEtcdRegistry(settings, { rules, log, clock: systemClock })
   const end = new AbortController()

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { createAlarm } from '../../lib/alarm.js'
 import { writeAtomically } from '../../lib/atomic-file.js'
 import type { Clock } from '../../lib/clock.js'
 import type { EtcdClient } from '../../lib/etcd/client.js'
@@ -46,6 +47,7 @@ export interface TenureInputs {
 export function createTenure({ client, keys, name, leaseMs, path, clock, log }: TenureInputs): Tenure {
   const token = randomUUID()
   const turns = createTurns()
+  const taken = createAlarm(clock)
   const ttlSeconds = Math.ceil(leaseMs / 1000)
   let holder: Holder | undefined
   /** The shorter of both leases, as etcd granted them. */
@@ -99,7 +101,10 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
   return {
     hold: (signal) =>
       turns.take(async () => {
-        holder ??= await take(signal)
+        if (holder) return holder
+        holder = await take(signal)
+        // The shared lease may be that of somebody who has shorter ones.
+        taken.ring()
         return holder
       }),
     lose: () => {
@@ -116,7 +121,7 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
         } catch {
           waitMs = Math.min(waitMs, RETRY_MS)
         }
-        await clock.sleep(waitMs, signal).catch(() => undefined)
+        await taken.wait(waitMs, signal)
       }
     },
     async end(signal) {

@@ -175,7 +175,7 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
       const silent = await startTcpRelay()
       const relay = await startTcpRelay(etcd.port)
       open.push(silent, relay)
-      const env = { HOSTLER_ETCD_LEASE: '60s', HOSTLER_POLICIES: 'skydns' }
+      const env = { HOSTLER_POLICIES: 'skydns' }
       const rig = registry({ ...env, ETCD_ENDPOINT: `${silent.endpoint},${relay.endpoint},${etcd.endpoint}` })
       expect(await rig.sync([web])).toMatchObject({ entries: 1 })
       relay.hang()
@@ -217,7 +217,7 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
         start({ port, args: argsOf('one', peers[0] as number) }),
         start({ port: other, args: argsOf('two', peers[1] as number) }),
       ])
-      const rig = registry({ ETCD_ENDPOINT: one.endpoint, HOSTLER_ETCD_LEASE: '60s' })
+      const rig = registry({ ETCD_ENDPOINT: one.endpoint })
       await until('it is in step', () => inStep(rig, [web]))
       await two.kill()
       const more = [web, instance('db', { port: '80' })]
@@ -235,7 +235,7 @@ describeWith(['etcd', 'openssl'], 'the way to etcd', () => {
 
     test('a server that hangs is said to be slow, and nothing is taken back because of it', async () => {
       const etcd = await start()
-      const rig = registry({ ETCD_ENDPOINT: etcd.endpoint, HOSTLER_ETCD_LEASE: '60s' })
+      const rig = registry({ ETCD_ENDPOINT: etcd.endpoint })
       await rig.sync([web])
       await etcd.hang()
       const more = [web, instance('db', { port: '80' })]

@@ -85,8 +85,8 @@ describeWith(['etcd'], 'claims of many who do not wait for each other', () => {
     const wants = () => NODES.filter(() => next() < 0.6).map((name) => at(name, pick(['1', '2', '3'])))
     const start = async () => {
       const [name, relay] = [`host-${++started}`, await startTcpRelay(etcd.port)]
-      const env = { ETCD_ENDPOINT: relay.endpoint, HOSTLER_POLICIES: 'skydns', HOSTLER_ETCD_PREFIX: prefix }
-      const rig = startEtcdRegistry({ ...env, HOSTLER_ANNOUNCE_NAME: name })
+      const env = { ETCD_ENDPOINT: relay.endpoint, HOSTLER_ETCD_LEASE: '1s', HOSTLER_POLICIES: 'skydns' }
+      const rig = startEtcdRegistry({ ...env, HOSTLER_ETCD_PREFIX: prefix, HOSTLER_ANNOUNCE_NAME: name })
       members.push({ ...{ name, rig, relay }, wants: [] })
     }
     const say = (member: Member) => {

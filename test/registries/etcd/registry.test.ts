@@ -67,11 +67,11 @@ describeWith(['etcd'], 'the etcd registry', () => {
 
   test('a restart goes unnoticed: what is still there stays, what changed meanwhile changes at once', async () => {
     const dir = tempDir()
-    const first = start({ HOSTLER_STATE_DIR: dir, HOSTLER_ETCD_LEASE: '60s' })
+    const first = start({ HOSTLER_STATE_DIR: dir })
     await first.sync([web, db])
     await first.stop()
     const before = (await etcd.client.get(`${at}/instances/host-a/test/web`).exec()).kvs[0]?.mod_revision
-    const second = start({ HOSTLER_STATE_DIR: dir, HOSTLER_ETCD_LEASE: '60s' })
+    const second = start({ HOSTLER_STATE_DIR: dir })
     expect(await second.sync([web, { ...db, state: 'stopped' }])).toMatchObject({
       entries: 2,
       written: 1,
@@ -84,7 +84,7 @@ describeWith(['etcd'], 'the etcd registry', () => {
     expect(await second.sync([web])).toMatchObject({ entries: 1, removed: 1 })
   })
 
-  test('under another name it leaves no ghosts behind', async () => {
+  test('under another name and with a longer lease it leaves no ghosts behind, and keeps what is its own', async () => {
     const first = start({ HOSTLER_ETCD_LEASE: '1s' })
     await first.sync([web])
     await first.stop()
@@ -95,17 +95,14 @@ describeWith(['etcd'], 'the etcd registry', () => {
   })
 
   test('who comes takes away what nobody claims any more', async () => {
-    const [other, first] = [
-      start({ HOSTLER_ANNOUNCE_NAME: 'host-b', HOSTLER_ETCD_LEASE: '60s' }),
-      start({ HOSTLER_ETCD_LEASE: '60s' }),
-    ]
+    const [other, first] = [start({ HOSTLER_ANNOUNCE_NAME: 'host-b' }), start()]
     await other.sync([db])
     await first.sync([web])
     await first.stop()
     await other.stop()
     // As if both leases had ended while nobody was there to see it, and the shared one had not.
     await etcd.client.delete().prefix(`${at}/registrar/`).exec()
-    await start({ HOSTLER_ANNOUNCE_NAME: 'host-b', HOSTLER_ETCD_LEASE: '60s' }).sync([db])
+    await start({ HOSTLER_ANNOUNCE_NAME: 'host-b' }).sync([db])
     expect([await announced(), await announced('host-b')]).toEqual([[], ['db']])
   })
 
@@ -117,7 +114,7 @@ describeWith(['etcd'], 'the etcd registry', () => {
   })
 
   test('two processes that share a folder each go on with a lease of their own', async () => {
-    const env = { HOSTLER_STATE_DIR: tempDir(), HOSTLER_ETCD_LEASE: '60s' }
+    const env = { HOSTLER_STATE_DIR: tempDir() }
     const first = start(env)
     await first.sync([web])
     const second = start(env)
@@ -130,7 +127,7 @@ describeWith(['etcd'], 'the etcd registry', () => {
   })
 
   test('withdraws everything at once when asked', async () => {
-    const rig = start({ HOSTLER_ETCD_LEASE: '60s' })
+    const rig = start()
     await rig.sync([web, db])
     await rig.withdraw()
     expect(await etcd.all('/')).toEqual({})
@@ -185,7 +182,7 @@ describeWith(['etcd'], 'the etcd registry', () => {
   })
 
   test('announces everything again when etcd has lost its state', async () => {
-    const rig = start({ HOSTLER_ETCD_LEASE: '60s' })
+    const rig = start()
     await rig.sync([web, db])
     const before = rig.disturbed()
     await etcd.kill()
@@ -315,7 +312,7 @@ describeWith(['etcd'], 'the etcd registry', () => {
     test('one that is broken keeps its nodes, also over a restart, and comes to life when it is mended', async () => {
       const [dir, state] = [tempDir(), tempDir()]
       const saying = (value: string) => `export const container = (c) => ({ ['/mine' + c.Name]: '${value}' })`
-      const env = { HOSTLER_POLICIES: policy(dir, saying('1')), HOSTLER_STATE_DIR: state, HOSTLER_ETCD_LEASE: '60s' }
+      const env = { HOSTLER_POLICIES: policy(dir, saying('1')), HOSTLER_STATE_DIR: state }
       const first = await agent(env)
       await nodesAre({ '/mine/web': '1' })
       await first.hostler.stop('SIGTERM')
@@ -337,7 +334,7 @@ describeWith(['etcd'], 'the etcd registry', () => {
       const text = (fault: string) =>
         `export const config = { properties: { say: { type: 'string' } } }
          export const container = ({ Name }, { say }) => { ${fault}; return { ['/mine' + Name]: say } }`
-      const env = { HOSTLER_SERVICES: services, HOSTLER_STATE_DIR: state, HOSTLER_ETCD_LEASE: '60s' }
+      const env = { HOSTLER_SERVICES: services, HOSTLER_STATE_DIR: state }
       const begin = (fault: string) => agent({ ...env, HOSTLER_POLICIES: policy(dir, text(fault)) })
       writeFileSync(config, '{"say":"1"}')
       const first = await begin('')
