@@ -48,7 +48,7 @@ export async function createApp(settings: Settings, context: AppContext): Promis
   const startedAt = clock.now()
   const metrics = createMetrics()
   const sources = await createSources(settings, { log })
-  const proxies = await createProxies(settings, { ...context, ...metadataFor(settings) })
+  const proxies = await createProxies(settings, { ...context, ...(await metadataFor(settings)) })
   const publishers = proxies.map(({ root }) => createPublisher({ root: resolve(root), log }))
   const lanes = proxies.map((proxy, index) =>
     createLane({ proxy, publisher: publishers[index] as Publisher, log, clock, done: recorder(metrics) }),

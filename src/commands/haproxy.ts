@@ -20,8 +20,11 @@ import { VERSION } from '../version.js'
  * `hostler haproxy`: keeps HAProxy on files that somebody else writes (predecessor 1's `generate-maps` in a container
  * beside it, say). A change is checked and loaded; a bad one is told and HAProxy keeps what it has.
  */
-export function superviseHaproxy(settings: Settings, { log, clock }: { log: Logger; clock: Clock }): App {
-  const proxy = createHaproxy(settings, { log, clock, duty: 'load', ...metadataFor(settings) })
+export async function superviseHaproxy(
+  settings: Settings,
+  { log, clock }: { log: Logger; clock: Clock },
+): Promise<App> {
+  const proxy = createHaproxy(settings, { log, clock, duty: 'load', ...(await metadataFor(settings)) })
   const stopping = new AbortController()
   const backoff = createBackoff({ firstMs: 500, maxMs: 10_000 })
   const startedAt = clock.now()
