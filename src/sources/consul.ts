@@ -5,7 +5,7 @@ import { type ConsulClient, createConsulClient } from '../lib/consul/client.js'
 import { HostlerError } from '../lib/errors.js'
 import type { Instance } from '../model/instance.js'
 import { createCensus, type NodeFacts } from './consul/census.js'
-import { follow, Restarted, readAll } from './consul/follow.js'
+import { follow, Restarted, readAll, readNodes } from './consul/follow.js'
 import { createHolding } from './consul/holding.js'
 import type { ReadingRules } from './consul/instances.js'
 import type { Source, SourceContext, SourceEvents } from './source.js'
@@ -29,7 +29,7 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
   // What cannot be used is told at once, and not by every attempt.
   void createConsulClient(settings).close()
   const believe = (nodes: readonly NodeFacts[]) => holding.believe(census.take(nodes), newestOf(nodes))
-  /** What a watch knows that has everything: what is read meanwhile, node by node, may be older. */
+  /** What a watch knows that has everything. */
   let followed: readonly NodeFacts[] | undefined
   /** What was told last, by a watch or a list. */
   let told: readonly Instance[] | undefined
@@ -74,14 +74,22 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
     await expiring
   }
 
+  /** Where everything is followed already, it is only asked whether the server answers. */
+  async function read(client: ConsulClient, signal: AbortSignal): Promise<readonly NodeFacts[]> {
+    if (followed) await readNodes(client, signal)
+    const all = followed ?? (await readAll(client, signal))
+    // What was read node by node may be older than what is followed by now.
+    return followed ?? all
+  }
+
   return {
     name: 'consul',
     list: (signal) =>
       withClient(settings, async (client) => {
         try {
-          const read = await readAll(client, signal)
+          const nodes = await read(client, signal)
           signal.throwIfAborted()
-          const instances = believe(followed ?? read)
+          const instances = believe(nodes)
           if (instances) {
             told = instances
             return instances

@@ -168,7 +168,7 @@ describeWith(['haproxy', 'dockerd', 'busybox', 'etcd', 'consul', 'ip'], 'many ho
       const clients = at.flatMap((rig) =>
         stacks.map((stack) => {
           const url = `http://${rig.env['HOSTLER_BIND']}:${rig.ports.http}/`
-          return { stack, ...keepAliveClients(url, 1, { host: hostOf(stack) }, 10) }
+          return { stack, ...keepAliveClients(url, 1, { host: hostOf(stack) }, 25) }
         }),
       )
       let failed: string[] = []

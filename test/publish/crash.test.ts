@@ -81,7 +81,7 @@ describe('a publisher that is killed', () => {
   })
 
   test('at any moment leaves a complete set behind', async () => {
-    const moments = Array.from({ length: 100 }, (_, index) => index * 0.3)
+    const moments = Array.from({ length: 50 }, (_, index) => index * 0.6)
     await inParallel(moments, async (afterMs) => {
       const base = baseWithFolders()
       const { sets, child, closed } = start(base, { rounds: 1e9 })

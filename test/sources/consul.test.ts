@@ -26,37 +26,42 @@ const sourceOf = (
 const signal = new AbortController().signal
 
 describeWith(['consul'], 'the consul source', () => {
-  const harness = (options: { tls?: boolean; acl?: boolean }) => async () => {
-    const consul = await startConsul(options)
-    return {
-      source: sourceOf(consul),
-      async put(names: string[]) {
-        const there = Object.keys(await servicesOf(consul))
-        for (const name of there.filter((id) => !names.includes(id)))
-          await consul.call('PUT', `/v1/agent/service/deregister/${name}`)
-        for (const ID of names.filter((id) => !there.includes(id)))
-          await register(consul, { ID, Name: 'web', Port: 80, Address: '10.0.0.1', Tags: ['hostler'] })
-        // The agent tells the catalog a moment later.
-        await until('the catalog has them', async () => {
-          const { Services } = await consul.call<{ Services: { ID: string }[] }>(
-            'GET',
-            '/v1/catalog/node-services/node-1',
-          )
-          return (
-            Services.map(({ ID }) => ID)
-              .filter((id) => id !== 'consul')
-              .sort()
-              .join() === [...names].sort().join()
-          )
-        })
-      },
-      breakOff: () => consul.kill(),
-      mend: () => consul.resume('kept'),
-      close: () => consul.stop(),
-    }
-  }
-  describeSourceContract('consul', harness({}))
-  describeSourceContract('consul, with TLS and tokens', harness({ tls: true, acl: true }))
+  describe.each([
+    ['consul', {}],
+    ['consul, with TLS and tokens', { tls: true, acl: true }],
+  ])('%s', (title, options) => {
+    let consul: TestConsul
+    beforeAll(async () => {
+      consul = await startConsul(options)
+    })
+    afterAll(() => consul?.stop())
+
+    describeSourceContract(title, async () => {
+      await clear(consul)
+      return {
+        source: sourceOf(consul),
+        async put(names: string[]) {
+          const there = Object.keys(await servicesOf(consul))
+          for (const name of there.filter((id) => !names.includes(id)))
+            await consul.call('PUT', `/v1/agent/service/deregister/${name}`)
+          for (const ID of names.filter((id) => !there.includes(id)))
+            await register(consul, { ID, Name: 'web', Port: 80, Address: '10.0.0.1', Tags: ['hostler'] })
+          // The agent tells the catalog a moment later.
+          await until('the catalog has them', async () => {
+            const { Services } = await consul.call<{ Services: { ID: string }[] }>(
+              'GET',
+              '/v1/catalog/node-services/node-1',
+            )
+            const ids = Services.map(({ ID }) => ID).filter((id) => id !== 'consul')
+            return ids.sort().join() === [...names].sort().join()
+          })
+        },
+        breakOff: () => consul.kill(),
+        mend: () => consul.resume('kept'),
+        close: async () => undefined,
+      }
+    })
+  })
 })
 
 describeWith(['consul'], 'what the consul source reads', () => {
@@ -237,16 +242,28 @@ describeWith(['consul'], 'an answer of Consul that is late', () => {
     await put('a')
     await put('b')
     const source = sourceOf({ ...consul, url: relay.url })
+    relay.hold((path) => path.includes('/node-services/') && !path.includes('index='))
+    const listed = source.list(signal)
+    await until('the old answer is on its way', () => relay.held() === 1)
     await watching(source, async ({ reports }) => {
       await until('both are reported', () => names(reports.at(-1)) === 'a b')
-      relay.hold((path) => path.includes('/node-services/') && !path.includes('index='))
-      const listed = source.list(signal)
-      await until('the old answer is on its way', () => relay.held() === 1)
       await consul.call('PUT', '/v1/agent/service/deregister/b')
       await until('b is gone', () => names(reports.at(-1)) === 'a')
       relay.release()
       expect(names(await listed)).toBe('a')
       expect(names(reports.at(-1))).toBe('a')
+    })
+  })
+
+  test('is asked for by no list while everything is followed', async () => {
+    await put('a')
+    const source = sourceOf({ ...consul, url: relay.url })
+    await watching(source, async ({ reports }) => {
+      await until('it is reported', () => names(reports.at(-1)) === 'a')
+      relay.hold((path) => path.includes('/node') && !path.includes('index=') && !path.endsWith('/catalog/nodes'))
+      expect(names(await source.list(signal))).toBe('a')
+      expect(relay.held()).toBe(0)
+      relay.release()
     })
   })
 

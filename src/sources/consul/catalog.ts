@@ -43,14 +43,14 @@ const servicesSchema = z
 const checksSchema = z.array(z.object({ CheckID: z.string(), ServiceID: z.string(), Status: z.string() })).nullish()
 
 /** An answer to `/catalog/nodes`. @throws HostlerError */
-export const readNodes = (answer: unknown): CatalogNode[] =>
+export const nodesIn = (answer: unknown): CatalogNode[] =>
   (read(nodesSchema, answer, 'nodes') ?? []).map(({ Node, Address }) => ({ name: Node, address: Address }))
 
 /**
  * An answer to `/catalog/node-services/NODE`; a node that is not there has none. Left out are the proxies of Consul's own mesh,
  * which carry the tags of what is behind them and speak to nobody else. @throws HostlerError
  */
-export const readServices = (answer: unknown): CatalogService[] =>
+export const servicesIn = (answer: unknown): CatalogService[] =>
   (read(servicesSchema, answer, 'services')?.Services ?? [])
     .filter(({ Kind }) => (Kind ?? '') === '')
     .map((service) => ({
@@ -59,7 +59,7 @@ export const readServices = (answer: unknown): CatalogService[] =>
     }))
 
 /** An answer to `/health/node/NODE`. @throws HostlerError */
-export const readChecks = (answer: unknown): CatalogCheck[] =>
+export const checksIn = (answer: unknown): CatalogCheck[] =>
   (read(checksSchema, answer, 'checks') ?? []).map(({ CheckID, ServiceID, Status }) => ({
     ...{ id: CheckID, service: ServiceID, status: Status },
   }))

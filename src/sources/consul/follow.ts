@@ -3,20 +3,17 @@ import { type ConsulAnswer, type ConsulClient, nextIndex } from '../../lib/consu
 import { HostlerError } from '../../lib/errors.js'
 import { createLimit } from '../../lib/limit.js'
 import { linkedSignal } from '../../lib/signals.js'
-import {
-  type CatalogCheck,
-  type CatalogNode,
-  type CatalogService,
-  readChecks,
-  readNodes,
-  readServices,
-} from './catalog.js'
+import { type CatalogCheck, type CatalogNode, type CatalogService, checksIn, nodesIn, servicesIn } from './catalog.js'
 import type { NodeFacts } from './census.js'
+
+/** The nodes alone. @throws HostlerError */
+export const readNodes = async (client: ConsulClient, signal: AbortSignal): Promise<CatalogNode[]> =>
+  nodesOf(await client.get(NODES_PATH, signal))
 
 /** Everything once. @throws HostlerError */
 export async function readAll(client: ConsulClient, signal: AbortSignal): Promise<NodeFacts[]> {
   const limited = createLimit(READS_AT_ONCE)
-  const nodes = nodesOf(await client.get('/catalog/nodes', signal))
+  const nodes = await readNodes(client, signal)
   return Promise.all(nodes.map((node) => limited(() => readNode(client, node, signal))))
 }
 
@@ -24,7 +21,7 @@ const READS_AT_ONCE = 32
 
 /** A cluster has itself for a node; none at all is a lack of rights. */
 function nodesOf({ value, isFiltered }: ConsulAnswer): CatalogNode[] {
-  const nodes = readNodes(value)
+  const nodes = nodesIn(value)
   if (nodes.length > 0 && !isFiltered) return nodes
   const told = nodes.length > 0 ? 'only of some nodes' : 'of no node, not even itself'
   const remedy = 'give CONSUL_HTTP_TOKEN the right to read nodes (node_prefix "": read)'
@@ -35,7 +32,7 @@ async function readNode(client: ConsulClient, node: CatalogNode, signal: AbortSi
   const services = known(await client.get(servicesPath(node), signal, { mayMiss: true }))
   const checks = await client.get(checksPath(node), signal)
   return {
-    ...{ node, services: readServices(services.value), checks: readChecks(checks.value), index: services.index ?? 0 },
+    ...{ node, services: servicesIn(services.value), checks: checksIn(checks.value), index: services.index ?? 0 },
     isFiltered: services.isFiltered || checks.isFiltered,
   }
 }
@@ -49,6 +46,7 @@ function known(answer: ConsulAnswer): ConsulAnswer {
   )
 }
 
+const NODES_PATH = '/catalog/nodes'
 const servicesPath = ({ name }: CatalogNode): string => `/catalog/node-services/${encodeURIComponent(name)}`
 const checksPath = ({ name }: CatalogNode): string => `/health/node/${encodeURIComponent(name)}`
 
@@ -93,7 +91,7 @@ interface Followed {
 /** Of two answers about the same the later one counts. */
 function learnChecks(followed: Followed, { value, index = 0 }: ConsulAnswer): void {
   if (followed.checks && index < followed.checksIndex) return
-  followed.checks = readChecks(value)
+  followed.checks = checksIn(value)
   followed.checksIndex = index
 }
 
@@ -113,7 +111,7 @@ class Session {
   run(): Promise<never> {
     return new Promise<never>((_, reject) => {
       this.fail = reject
-      this.query('/catalog/nodes', this.signal, async (answer) => this.setNodes(nodesOf(answer)))
+      this.query(NODES_PATH, this.signal, async (answer) => this.setNodes(nodesOf(answer)))
     })
   }
 
@@ -142,7 +140,7 @@ class Session {
         const checks = await this.client.get(checksPath(node), signal)
         learnChecks(followed, checks)
         const isFiltered = answer.isFiltered || checks.isFiltered
-        Object.assign(followed, { services: unchanged(followed.services, readServices(value)), isFiltered, index })
+        Object.assign(followed, { services: unchanged(followed.services, servicesIn(value)), isFiltered, index })
       })
       const checks = this.queryOn(checksPath(node), signal, async (answer) => learnChecks(followed, answer))
       await Promise.all([services, checks])
