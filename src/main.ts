@@ -18,7 +18,7 @@ const print = (text: string): void => void process.stdout.write(text)
 const program = new Command('hostler')
   .description('Gives every container stack a hostname and keeps HAProxy and Traefik pointed at what runs.')
   .version(VERSION)
-  .option('--config <file>', 'settings file (default: hostler.yml, then /etc/hostler/hostler.yml)')
+  .option('--config <file>', 'settings file (default: HOSTLER_CONFIG, else hostler.yml, else /etc/hostler/hostler.yml)')
   .option('--set <key=value>', 'a setting, over the environment and the file; may be repeated', collect)
   .option('--proxy <names>', 'haproxy, traefik, a comma list, or none')
   .option('--domain <name>', 'the domain under which stacks get their names')
@@ -48,7 +48,7 @@ program
   .action(() => serve('publish'))
 program
   .command('generate-maps')
-  .description('the same under its old name, from rancher-metadata unless told otherwise')
+  .description('generate under its old name; reads rancher-metadata unless told otherwise')
   .action(() => serve('publish', true))
 program
   .command('haproxy')
@@ -118,11 +118,19 @@ program
   )
   .argument('[source]', 'where facts come from, such as rancher, docker or file (or RANCON_SOURCE)')
   .argument('[registry]', 'where they go: consul or etcd (or RANCON_BACKEND)')
-  .option('-s, --source-option <key=value>', "an option of the source, its settings' keys; may be repeated", append)
-  .option('-b, --backend-option <key=value>', 'the same of the registry', append)
+  .option(
+    '-s, --source-option <key=value>',
+    'a setting of the source, such as url=http://rancher:8080/v2-beta; may be repeated',
+    append,
+  )
+  .option(
+    '-b, --backend-option <key=value>',
+    'a setting of the registry, such as cleanup_id=ci; may be repeated',
+    append,
+  )
   .option('-c, --continuous', 'keep running and follow changes')
   .option('-w, --wait <seconds>', 'how often everything is looked at anew with -c (5)')
-  .option('-v, --verbose', 'say what is done in detail; four times for everything', (_, count: number) => count + 1, 0)
+  .option('-v, --verbose', 'say what is done in detail; -vvvv for everything', (_, count: number) => count + 1, 0)
   .option('-d, --hangup-detection <seconds>', 'has no effect any more')
   .action(async (source: string | undefined, registry: string | undefined, options) => {
     const [{ syncPlan }, { syncOnce }] = await Promise.all([
@@ -152,7 +160,9 @@ program
   })
 program
   .command('password')
-  .description('read a password from standard input and print its line end for the users file (deploy.usersFile)')
+  .description(
+    'read a password from standard input and print its hash, for a line USER,HASH of the users file (deploy.usersFile)',
+  )
   .action(async () => {
     const [{ text }, { hashPassword }] = await Promise.all([
       import('node:stream/consumers'),

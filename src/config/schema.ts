@@ -34,7 +34,7 @@ export const settingsSchema = z.strictObject({
     domain(),
     '',
     'HOSTLER_DOMAIN STACK_DOMAIN',
-    'The domain under which every stack gets its name. Required by every command that plans routes.',
+    'The domain under which every stack gets its name. Required wherever routes are planned; a process that only announces needs none, except for the policy `traefik`.',
   ),
   hostTemplate: setting(
     text(),
@@ -95,7 +95,7 @@ export const settingsSchema = z.strictObject({
       text(),
       '',
       'HOSTLER_DOCKER_ADDRESS',
-      "The Docker host's own address, for published ports and host networking. Default: the tcp endpoint's host; else the gateway of our own container's network; else 127.0.0.1.",
+      "The Docker host's own address, for published ports and host networking. Default: `announce.address`; else the tcp endpoint's host; else the gateway of our own container's network; else 127.0.0.1.",
     ),
     proxyContainer: setting(
       text(),

@@ -74,6 +74,12 @@ describeWith(['consul'], 'the consul registry', () => {
       ['a label says another', { 'rancon.name': 'SuperCool' }, {}, 'supercool'],
       ['it holds placeholders', { 'rancon.name': '%NAME%-%STACK%' }, {}, 'web-shop'],
       ['the case of a placeholder does not matter', { 'rancon.name': '%stack%-%Service%' }, {}, 'shop-web'],
+      [
+        'labels of ours say what it is called',
+        { 'rancon.name': '%NAME%-%STACK%', 'hostler.stack': 'ours' },
+        {},
+        'web-ours',
+      ],
       ['it knows the environment', { 'rancon.name': '%ENVIRONMENT%.%NAME%' }, { environment: 'prod' }, 'prod.web'],
       ['it knows host and port', { 'rancon.name': 'a-%HOST%-%PORT%' }, {}, 'a-10.1.0.1-8080'],
       ['it knows every other label', { 'rancon.name': '%A_B%', 'rancon.a.b': 'Deep' }, {}, 'deep'],
@@ -193,6 +199,17 @@ describeWith(['consul'], 'the consul registry', () => {
       expect(services.map(({ ID, Tags }) => [ID, Tags])).toEqual([
         ['web-10-1-0-1-8080', ['rancon', 'hostler', 'rancon-cleanup-id-default']],
       ])
+    })
+
+    test('is called as the labels for stack and service say', async () => {
+      const names = async (labels: Record<string, string>) => {
+        await announce(open(), [container('x-1', { 'hostler.port': '80', ...labels }, { stack: 'p', service: 'web' })])
+        return Object.values(await servicesOf(consul)).map(({ Service }) => Service)
+      }
+      expect(await names({})).toEqual(['p-web'])
+      expect(await names({ 'hostler.stack': 'shop' })).toEqual(['shop-web'])
+      expect(await names({ 'hostler.stack': 'shop', 'hostler.service': 'api' })).toEqual(['shop-api'])
+      expect(await names({ 'hostler.stack': 'shop', 'hostler.service': 'shop' })).toEqual(['shop'])
     })
 
     test('two hosts with the same container name and one agent do not overwrite each other', async () => {

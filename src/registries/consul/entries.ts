@@ -3,13 +3,14 @@ import { ANNOUNCER, FINGERPRINT, heartbeatId, INSTANCE, idWord, toChunks } from 
 import { encodeInstance } from '../../model/announced.js'
 import { type Instance, isLive, keyOf } from '../../model/instance.js'
 import { type Complaint, isAddress, printable } from '../../model/label-values.js'
+import { namesOf } from '../../model/names.js'
 import { hasRanconLabel } from '../../model/rancon.js'
 import type { WishReader } from '../../model/reader.js'
 import type { LabelRules } from '../../model/wishes.js'
 import type { AddressTemplate } from './address.js'
 import { type AgentCheck, checkOfRoute, checksOfLabels } from './checks.js'
 import { type Endpoint, endpointAt, endpointsOf, reachableByEndpoints } from './endpoints.js'
-import { type Fields, fieldsOf, fill } from './fields.js'
+import { type Fields, fieldsOf, fill, type Named } from './fields.js'
 import { cleanupTag } from './ownership.js'
 
 /** A service as an agent's API takes it. */
@@ -64,7 +65,8 @@ export function askedBy(instance: Instance, rules: EntryRules): Asked {
   const isRancon = hasRanconLabel(instance.labels)
   const wishes = rules.read(instance)
   if (!isRancon && (!wishes || wishes.routes.length === 0)) return NOTHING
-  return new Asking(instance, rules).ask(isRancon, wishes?.routes ?? [])
+  const { stack, service } = wishes ?? namesOf(instance)
+  return new Asking({ instance, stack, service }, rules).ask(isRancon, wishes?.routes ?? [])
 }
 
 type Routes = NonNullable<ReturnType<WishReader>>['routes']
@@ -73,13 +75,15 @@ type Routes = NonNullable<ReturnType<WishReader>>['routes']
 class Asking {
   private readonly troubles: string[] = []
   private isPartial = false
+  private readonly instance: Instance
   private readonly reachable: Instance
 
   constructor(
-    private readonly instance: Instance,
+    private readonly named: Named,
     private readonly rules: EntryRules,
   ) {
-    const { instance: reachable, trouble } = reachableByEndpoints(instance, rules.hostAddress)
+    this.instance = named.instance
+    const { instance: reachable, trouble } = reachableByEndpoints(this.instance, rules.hostAddress)
     this.reachable = reachable
     if (trouble !== undefined) this.troubles.push(trouble)
   }
@@ -133,7 +137,7 @@ class Asking {
     shared?: Record<string, string>,
   ): Entry | undefined {
     const { rules } = this
-    const fields = fieldsOf(this.instance, endpoint, rules, (label) =>
+    const fields = fieldsOf(this.named, endpoint, rules, (label) =>
       // Tags are filled, and complained of, one by one.
       label === 'tag' ? () => undefined : this.unknown(`rancon.${label}`),
     )

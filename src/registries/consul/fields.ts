@@ -1,6 +1,5 @@
 import { printable } from '../../lib/printable.js'
 import type { Instance } from '../../model/instance.js'
-import { namesOf } from '../../model/names.js'
 import { hasRanconLabel } from '../../model/rancon.js'
 import type { Endpoint } from './endpoints.js'
 
@@ -23,17 +22,23 @@ export const fill = (template: string, fields: Fields, unknown: Unknown): string
     return value ?? UNDEFINED
   })
 
+/** An instance, and what its stack and service are called. */
+export interface Named {
+  readonly instance: Instance
+  readonly stack: string
+  readonly service: string
+}
+
 /**
  * The fields of one endpoint. Labels `rancon.X` become `x` (dots `_`), but never host, port, service, stack and environment;
  * `name` in a label may hold `%NAME%`, which then is the name that there would have been without the label.
  */
 export function fieldsOf(
-  instance: Instance,
+  { instance, stack, service }: Named,
   endpoint: Endpoint,
   { nameScheme, announcer }: { readonly nameScheme: string; readonly announcer: string },
   unknown: (label: string) => Unknown,
 ): Fields {
-  const { stack, service } = namesOf(instance)
   const fixed: [string, string][] = [
     ['host', endpoint.host],
     ['port', String(endpoint.port)],
@@ -43,7 +48,11 @@ export function fieldsOf(
     ...(instance.environment === undefined ? [] : ([['environment', instance.environment]] as [string, string][])),
   ]
   const isRancon = hasRanconLabel(instance.labels)
-  const plain = new Map([...labelFields(instance), ['name', isRancon ? service : ownName(instance)], ...fixed] as const)
+  const plain = new Map([
+    ...labelFields(instance),
+    ['name', isRancon ? service : ownName({ instance, stack, service })],
+    ...fixed,
+  ] as const)
   const name = instance.labels['rancon.name'] ?? (isRancon ? nameScheme : '%NAME%')
   const written = new Map([...labelFields(instance), ['name', name] as const])
   return new Map([...Array.from(written, ([key, value]) => [key, fill(value, plain, unknown(key))] as const), ...fixed])
@@ -55,7 +64,6 @@ const labelFields = ({ labels }: Instance): (readonly [string, string])[] =>
     .map(([label, value]) => [label.slice('rancon.'.length).replaceAll('.', '_').toLowerCase(), value] as const)
 
 /** As backends are called: the stack, and the service where the stack is more than that. */
-function ownName(instance: Instance): string {
-  const { stack, service } = namesOf(instance)
+function ownName({ instance, stack, service }: Named): string {
   return service === stack || service === instance.name ? stack : `${stack}-${service}`
 }
