@@ -11,6 +11,8 @@ import type { ReadingRules } from './consul/instances.js'
 import type { Source, SourceContext, SourceEvents } from './source.js'
 
 export interface ConsulSourceSettings extends ConsulAccess, ReadingRules {
+  /** What this process announces there comes from a source of its own; undefined: nothing. */
+  readonly own?: string | undefined
   /** How long after an outage what is missing is waited for, in milliseconds. */
   readonly lease: number
   /** The same where the server has lost what it knew. */
@@ -38,7 +40,13 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
     const backoff = createBackoff({ firstMs: 200, maxMs: 5000 })
     let hasReported = false
     let failing = false
+    let rereadAt = Number.NEGATIVE_INFINITY
 
+    const mayReread = () => {
+      if (clock.elapsed() - rereadAt < REREAD_MS) return false
+      rereadAt = clock.elapsed()
+      return true
+    }
     const report = (nodes: readonly NodeFacts[]) => {
       const instances = believe(nodes)
       followed = nodes
@@ -53,14 +61,15 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
     /** What is kept for the time being goes when that is over, even if nobody says anything. */
     const expire = async () => {
       while (!signal.aborted) {
-        await clock.sleep(Math.min(holding.leftMs() ?? LOOK_MS, LOOK_MS), signal).catch(() => undefined)
+        const leftMs = (followed && holding.leftMs()) ?? LOOK_MS
+        await clock.sleep(Math.min(leftMs, LOOK_MS), signal).catch(() => undefined)
         if (!signal.aborted && followed && holding.leftMs() !== undefined) report(followed)
       }
     }
     const expiring = expire()
     while (!signal.aborted) {
       try {
-        await follow({ client, clock, told: report }, signal)
+        await follow({ client, clock, told: report, mayReread }, signal)
       } catch (error) {
         followed = undefined
         if (signal.aborted) break
@@ -74,11 +83,14 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
     await expiring
   }
 
-  /** Where everything is followed already, it is only asked whether the server answers. */
   async function read(client: ConsulClient, signal: AbortSignal): Promise<readonly NodeFacts[]> {
-    if (followed) await readNodes(client, signal)
-    const all = followed ?? (await readAll(client, signal))
-    // What was read node by node may be older than what is followed by now.
+    if (followed) {
+      await readNodes(client, signal)
+      // All there was to ask is whether the server answers.
+      if (followed) return followed
+    }
+    const all = await readAll(client, signal)
+    // Read node by node it may be older than what is followed by now.
     return followed ?? all
   }
 
@@ -95,7 +107,8 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
             return instances
           }
         } catch (error) {
-          if (!signal.aborted) holding.doubt('outage')
+          // Whoever follows everything knows better than a single call.
+          if (!signal.aborted && !followed) holding.doubt('outage')
           throw error
         }
         throw tooEarly()
@@ -105,13 +118,14 @@ export function createConsulSource(settings: ConsulSourceSettings, { log }: Sour
 }
 
 const LOOK_MS = 1000
+const REREAD_MS = 60_000
 
 const newestOf = (nodes: readonly NodeFacts[]): number => nodes.reduce((most, { index }) => Math.max(most, index), 0)
 
 const tooEarly = () =>
   new HostlerError(
     'CONSUL_EARLY',
-    'Consul is back and has not looked at everything yet; what was known before counts until it has, for at most 35 s or the lease',
+    'Consul is back and has not looked at everything yet; what was known before counts until it has, for at most 35 s',
   )
 
 async function withClient<T>(access: ConsulAccess, use: (client: ConsulClient) => Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import type { Settings } from '../config/schema.js'
 import { takesPart } from '../model/labels.js'
 import { hasRanconLabel } from '../model/rancon.js'
@@ -34,9 +35,10 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
     const { createEtcdSource } = await import('./etcd.js')
     return [createEtcdSource(settings, context)]
   },
-  async consul({ consul, labelPrefix }, context) {
+  async consul({ consul, labelPrefix, registries, announce }, context) {
     const { createConsulSource } = await import('./consul.js')
-    return [createConsulSource({ ...consul, labelPrefix, lease: consul.lease || DEFAULT_LEASE_MS }, context)]
+    const own = registries.includes('consul') ? announce.name || hostname() : undefined
+    return [createConsulSource({ ...consul, labelPrefix, own, lease: consul.lease || DEFAULT_LEASE_MS }, context)]
   },
   async file({ file }, context) {
     const { createFileSource } = await import('./file.js')

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { silentLogger } from '../../src/lib/logger.js'
 import { type Instance, isLive } from '../../src/model/instance.js'
@@ -202,6 +203,15 @@ describeWith(['consul'], 'what the consul source reads', () => {
     expect((await read(1)).every(isLive)).toBe(true)
   })
 
+  test('is not what this process announces itself', async () => {
+    await announce(open('host-a'), [web])
+    await announce(open('host-b', { cleanupId: 'b' }), [web])
+    await read(2)
+    expect((await sourceOf(consul, { own: 'host-a' }).list(signal)).map(({ id }) => id)).toEqual([
+      'host-b/test shop-web-1',
+    ])
+  })
+
   test('follows changes of health without a relist', async () => {
     await register(consul, checked('passing'))
     await watching(sourceOf(consul), async ({ reports }) => {
@@ -267,6 +277,23 @@ describeWith(['consul'], 'an answer of Consul that is late', () => {
     })
   })
 
+  test('breaks off a list, which is no outage for who follows: what goes then goes at once', async () => {
+    await put('a')
+    await put('b')
+    const source = sourceOf({ ...consul, url: relay.url }, { lease: 600_000 })
+    await watching(source, async ({ reports, failures }) => {
+      await until('both are reported', () => names(reports.at(-1)) === 'a b')
+      relay.hold((path) => !path.includes('index='))
+      const listed = source.list(signal).catch((error: unknown) => error)
+      await until('it is asked', () => relay.held() === 1)
+      relay.drop()
+      expect(await listed).toBeInstanceOf(Error)
+      await consul.call('PUT', '/v1/agent/service/deregister/b')
+      await until('b is gone', () => names(reports.at(-1)) === 'a')
+      expect(failures).toEqual([])
+    })
+  })
+
   test('about checks does not make well what has failed meanwhile', async () => {
     await put('a', { CheckID: 'c', TTL: '1h', Status: 'passing' })
     await watching(sourceOf({ ...consul, url: relay.url }), async ({ reports }) => {
@@ -289,13 +316,16 @@ interface Relay {
   /** Answers to such paths are fetched at once and kept back. */
   hold(isHeld: (path: string) => boolean): void
   held(): number
+  /** Passes on what is held. */
   release(): void
+  /** Ends the connections of what is held. */
+  drop(): void
   close(): void
 }
 
 async function startRelay(target: string): Promise<Relay> {
   let isHeld: (path: string) => boolean = () => false
-  const held: (() => void)[] = []
+  const held: { readonly reply: () => void; readonly drop: () => void }[] = []
   const server = createServer((request, response) => {
     const path = request.url ?? ''
     const gone = new AbortController()
@@ -305,7 +335,7 @@ async function startRelay(target: string): Promise<Relay> {
       const body = await answer.text()
       const index = answer.headers.get('x-consul-index')
       const reply = () => response.writeHead(answer.status, index === null ? {} : { 'x-consul-index': index }).end(body)
-      if (isHeld(path)) held.push(reply)
+      if (isHeld(path)) held.push({ reply, drop: () => request.socket.destroy() })
       else reply()
     }
     relayed().catch(() => response.destroy())
@@ -319,7 +349,11 @@ async function startRelay(target: string): Promise<Relay> {
     held: () => held.length,
     release() {
       isHeld = () => false
-      for (const reply of held.splice(0)) reply()
+      for (const { reply } of held.splice(0)) reply()
+    },
+    drop() {
+      isHeld = () => false
+      for (const { drop } of held.splice(0)) drop()
     },
     close() {
       server.closeAllConnections()
@@ -439,6 +473,21 @@ describeWith(['consul'], 'an outage of Consul', () => {
     await until('it is told', async () => (await source.list(signal))[0]?.health === 'healthy')
   })
 
+  test('that nobody saw, in which an older state was restored, takes nothing away, whatever is told right after it', async () => {
+    await put('a')
+    const snapshot = await (await fetch(`${consul.url}/v1/snapshot`)).arrayBuffer()
+    await put('b')
+    await watching(sourceOf(consul), async ({ reports }) => {
+      await until('both are reported', () => names(reports.at(-1)) === 'a b')
+      await fetch(`${consul.url}/v1/snapshot`, { method: 'PUT', body: snapshot })
+      await delay(500)
+      // Brings the count beyond where it was; the agent tells again of b within two minutes.
+      await put('c')
+      await until('c is told', () => names(reports.at(-1))?.includes('c'))
+      expect(reports.filter((told) => told.length > 0 && !names(told)?.includes('b'))).toEqual([])
+    })
+  })
+
   test('is over when it is: what goes after that goes at once', async () => {
     await put('a')
     await put('b')
@@ -485,6 +534,38 @@ describeWith(['consul'], 'a cluster of Consul', () => {
       await third.resume('kept')
       await reads('node-1/a live, node-2/a live, node-3/b live')
       expect(failures).toEqual([])
+    })
+  })
+
+  test('may have an instance on two nodes, after a move to another agent: the one that is well counts', async () => {
+    const shop = instance('shop', { port: '80' })
+    const [old, fresh] = [consulRegistry(server), consulRegistry(second)]
+    await announce(old, [shop])
+    await announce(fresh, [shop])
+    const id = Object.keys(await servicesOf(server)).find((one) => one.startsWith('shop')) ?? ''
+    await server.call('PUT', `/v1/agent/service/maintenance/${id}?enable=true`)
+    await until('the catalog knows', async () => {
+      const checks = await server.call<{ Status: string; ServiceID: string }[]>('GET', '/v1/health/node/node-1')
+      return checks.some(({ Status, ServiceID }) => ServiceID === id && Status === 'critical')
+    })
+    const found = (await sourceOf(server).list(signal)).filter(({ name }) => name === 'shop')
+    expect(found.map(isLive)).toEqual([true])
+    await announce(old, [])
+    await announce(fresh, [])
+  })
+
+  test('may change the address of a node: what has none of its own goes along', async () => {
+    const put = (Address: string) =>
+      server.call('PUT', '/v1/catalog/register', {
+        ...{ Node: 'other', Address },
+        Service: { ID: 'db', Service: 'db', Port: 80, Tags: ['hostler'] },
+      })
+    await put('10.0.0.7')
+    await watching(sourceOf(server), async ({ reports }) => {
+      const address = () => reports.at(-1)?.find(({ name }) => name === 'db')?.networks[0]?.address
+      await until('it is there', () => address() === '10.0.0.7')
+      await put('10.0.0.8')
+      await until('it has moved', () => address() === '10.0.0.8')
     })
   })
 

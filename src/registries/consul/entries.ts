@@ -48,6 +48,8 @@ export interface EntryRules {
   readonly nameScheme: string
   readonly cleanupId: string
   readonly tag: string
+  /** What is written with another token is written again: an agent speaks of a service with the token that it came with. */
+  readonly token: string
   readonly announcer: string
   /** Where other hosts reach this host; empty: not. */
   readonly hostAddress: string
@@ -160,7 +162,7 @@ class Asking {
       [INSTANCE]: keyOf(this.instance).slice(0, 255),
     }
     const print = createHash('sha256')
-      .update(JSON.stringify([plain, meta]))
+      .update(JSON.stringify([plain, meta, rules.token]))
       .digest('base64url')
       .slice(0, 22)
     return { url, service: { ...plain, Meta: { ...meta, [FINGERPRINT]: print } }, container: this.instance.name }

@@ -62,7 +62,7 @@ export function createCensus(rules: ReadingRules, log: Logger): Census {
     const statusFor = statusesOf(checks)
     return services.flatMap((service) => {
       const instance = faring(service, node, statusFor(service.id))
-      return instance ? [{ instance, service }] : []
+      return instance ? [{ instance, service, node: node.name }] : []
     })
   }
 

@@ -63,16 +63,21 @@ export interface FollowInputs {
   readonly clock: Clock
   /** The first time with everything, then after each change. */
   readonly told: (nodes: readonly NodeFacts[]) => void
+  /**
+   * A server whose state is replaced, as by a snapshot, wakes all who wait with nothing new; so does one that is set to let nobody
+   * wait for long. Whether everything is to be read anew.
+   */
+  readonly mayReread: () => boolean
 }
 
-/** The server has begun to count anew: it has lost its state, and everything is to be read from the start. */
+/** The server has another state than before, and may count anew: everything is to be read from the start. */
 export class Restarted extends Error {}
 
 /** Follows the whole catalog by blocking queries. Ends only by throwing: what went wrong, or the signal's reason. */
-export function follow({ client, clock, told }: FollowInputs, signal: AbortSignal): Promise<never> {
+export function follow(inputs: FollowInputs, signal: AbortSignal): Promise<never> {
   const over = new AbortController()
   return linkedSignal([signal, over.signal], (either) => {
-    const session = new Session(client, clock, told, either)
+    const session = new Session(inputs, either)
     return session.run().finally(() => over.abort())
   })
 }
@@ -88,6 +93,12 @@ interface Followed {
   readonly leaving: AbortController
 }
 
+interface Waited {
+  readonly answer: ConsulAnswer
+  /** It came before the time to wait was over. */
+  readonly isEarly: boolean
+}
+
 /** Of two answers about the same the later one counts. */
 function learnChecks(followed: Followed, { value, index = 0 }: ConsulAnswer): void {
   if (followed.checks && index < followed.checksIndex) return
@@ -101,9 +112,7 @@ class Session {
   private fail: (reason: unknown) => void = () => undefined
 
   constructor(
-    private readonly client: ConsulClient,
-    private readonly clock: Clock,
-    private readonly told: FollowInputs['told'],
+    private readonly inputs: FollowInputs,
     private readonly signal: AbortSignal,
   ) {}
 
@@ -124,8 +133,13 @@ class Session {
     }
     for (const node of nodes) {
       const known = this.nodes.get(node.name)
-      if (known) known.node = node
-      else this.followNode(node)
+      if (!known) this.followNode(node)
+      else {
+        // Whoever remembers what a service is knows it by its object.
+        if (known.services && known.node.address !== node.address)
+          known.services = known.services.map((service) => ({ ...service }))
+        known.node = node
+      }
     }
     this.tell()
   }
@@ -137,7 +151,7 @@ class Session {
       const services = this.queryOn(servicesPath(node), signal, async (answer) => {
         const { value, index = 0 } = answer
         // A service that is new is told with its checks, or it would be taken for one that has none.
-        const checks = await this.client.get(checksPath(node), signal)
+        const checks = await this.inputs.client.get(checksPath(node), signal)
         learnChecks(followed, checks)
         const isFiltered = answer.isFiltered || checks.isFiltered
         Object.assign(followed, { services: unchanged(followed.services, servicesIn(value)), isFiltered, index })
@@ -161,12 +175,12 @@ class Session {
     let last = 0
     let seen = -1
     for (;;) {
-      const wait = { index: last, waitMs: this.waitMs(), mayMiss: true }
-      const answer = known(await this.limited(() => this.client.wait(path, wait, signal)))
+      const { answer, isEarly } = await this.limited(() => this.wait(path, last, signal))
       const { index } = answer
-      const startedMs = this.clock.elapsed()
+      const startedMs = this.inputs.clock.elapsed()
       const next = nextIndex(last, index)
       if (next === 0 && last > 0) throw new Restarted()
+      if (isEarly && last > 0 && index === last && this.inputs.mayReread()) throw new Restarted()
       if (index !== seen) {
         seen = index ?? -1
         await handle(answer)
@@ -174,8 +188,15 @@ class Session {
       }
       last = next
       // A catalog in which much changes is read less often than it could be.
-      await this.clock.sleep(Math.max(MIN_PAUSE_MS, 2 * (this.clock.elapsed() - startedMs)), signal)
+      await this.inputs.clock.sleep(Math.max(MIN_PAUSE_MS, 2 * (this.inputs.clock.elapsed() - startedMs)), signal)
     }
+  }
+
+  private async wait(path: string, index: number, signal: AbortSignal): Promise<Waited> {
+    const waitMs = this.waitMs()
+    const askedMs = this.inputs.clock.elapsed()
+    const answer = known(await this.inputs.client.wait(path, { index, waitMs, mayMiss: true }, signal))
+    return { answer, isEarly: this.inputs.clock.elapsed() - askedMs < waitMs }
   }
 
   private waitMs(): number {
@@ -191,7 +212,7 @@ class Session {
     }
     if (facts.length === 0) return
     try {
-      this.told(facts)
+      this.inputs.told(facts)
     } catch (error) {
       this.fail(error)
     }

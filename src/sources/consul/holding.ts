@@ -11,7 +11,7 @@ import { type Instance, isLive } from '../../model/instance.js'
  * is well again, at their own pace. After an outage, what was well is therefore not well any more only when that has lasted.
  */
 export interface Holding {
-  /** The server could not be reached; or an index has gone back, as it does when a server begins anew, and may do otherwise. */
+  /** The server could not be reached; or it has begun to count anew, with an older state or none. */
   doubt(why: 'outage' | 'index'): void
   /**
    * What there is, given what the server says there is. Both are sorted by id. Undefined: who begins in an outage knows nothing
@@ -23,8 +23,11 @@ export interface Holding {
   leftMs(): number | undefined
 }
 
-/** Agents compare what they know with what the servers do once a minute, and not all at once. */
-const RETELLING_MS = 90_000
+/**
+ * Agents compare what they know with what the servers do once a minute, and up to another one later so that not all do at once
+ * (https://github.com/hashicorp/consul/blob/v1.8.7/agent/ae/ae.go, `nextFSMState`; longer beyond 128 nodes).
+ */
+const RETELLING_MS = 125_000
 
 /**
  * An agent tells its servers within 3 s of their coming, and where that fails within 30 s
@@ -42,7 +45,7 @@ export interface HoldingInputs {
 export function createHolding({
   leaseMs,
   retellingMs = RETELLING_MS,
-  lookingMs = Math.max(leaseMs, LOOKING_MS),
+  lookingMs = LOOKING_MS,
   elapsed,
 }: HoldingInputs): Holding {
   let believed: ReadonlyMap<string, Instance> = new Map()
@@ -58,8 +61,9 @@ export function createHolding({
 
   function settle(newest: number): void {
     const now = elapsed()
-    const isAnew = newest < newestSeen
-    if (doubted === 'outage' || (doubted === 'index' && isAnew)) {
+    if (doubted !== undefined) {
+      // What others have told since may have brought the count beyond where it was.
+      const isAnew = doubted === 'index' || newest < newestSeen
       awaited = new Map(believed)
       awaitedUntilMs = now + (isAnew ? Math.max(leaseMs, retellingMs) : leaseMs)
       lookedAtUntilMs = now + lookingMs
@@ -92,7 +96,7 @@ export function createHolding({
     },
     believe(told, newest) {
       settle(newest)
-      isWithheld = isFirst && elapsed() < lookedAtUntilMs && told.some(isFailing)
+      isWithheld = isFirst && elapsed() < lookedAtUntilMs && (told.length === 0 || told.some(isFailing))
       if (isWithheld) return undefined
       isFirst = false
       for (const { id } of told) awaited.delete(id)

@@ -8,12 +8,16 @@ export interface ReadingRules {
   /** The tag of services that are instances. */
   readonly tag: string
   readonly labelPrefix: string
+  /** The announcer whose instances are left out. */
+  readonly own?: string | undefined
 }
 
 /** One service of an instance, and the instance as that fares. */
 export interface Sighting {
   readonly instance: Instance
   readonly service: CatalogService
+  /** The name of the node that has it. */
+  readonly node: string
 }
 
 export type Status = 'passing' | 'unchecked' | 'failing' | 'maintenance'
@@ -21,6 +25,7 @@ export type Status = 'passing' | 'unchecked' | 'failing' | 'maintenance'
 /** A service as an instance, whatever its checks say. Undefined: it is none. @throws HostlerError `ANNOUNCED` for a bad one */
 export function toInstance(service: CatalogService, node: CatalogNode, rules: ReadingRules): Instance | undefined {
   if (!service.tags.includes(rules.tag)) return undefined
+  if (rules.own !== undefined && service.meta[ANNOUNCER] === rules.own) return undefined
   const announced = fromChunks(service.meta)
   if (announced === undefined) return fromStranger(service, node, rules)
   const id = `${service.meta[ANNOUNCER] ?? node.name}/${service.meta[INSTANCE] ?? service.id}`
@@ -84,7 +89,7 @@ export function withStatus(instance: Instance, status: Status, isAnnounced: bool
 
 /**
  * One instance for several services of it: each of its ports may have one, and each has to be well. Of two that only share an
- * id the one that is well counts.
+ * id the one that is well counts, and so it does of two nodes: on one of them it is what a move to the other has left behind.
  */
 export function merge(sightings: readonly Sighting[]): Instance[] {
   const byId = new Map<string, Sighting>()
@@ -96,7 +101,7 @@ export function merge(sightings: readonly Sighting[]): Instance[] {
 }
 
 function both(a: Sighting, b: Sighting): Sighting {
-  const ofOne = a.service.meta[FINGERPRINT] !== undefined && sameText(a.service, b.service)
+  const ofOne = a.node === b.node && a.service.meta[FINGERPRINT] !== undefined && sameText(a.service, b.service)
   if (ofOne) return isLive(a.instance) ? b : a
   return isLive(a.instance) || !isLive(b.instance) ? a : b
 }

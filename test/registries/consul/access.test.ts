@@ -50,6 +50,14 @@ describeWith(['consul'], 'announcing in a Consul that asks for tokens', () => {
     expect(await announce(registry, [api])).toMatchObject({ entries: 1, removed: 1 })
   })
 
+  test('what was written with another token is written again: the agent would go on with the old one', async () => {
+    const rules = 'service_prefix "" { policy = "write" }'
+    await announce(await withRules(rules, { lease: 30_000 }), [api, web])
+    const renewed = await withRules(rules, { lease: 30_000 })
+    expect(await announce(renewed, [api, web])).toMatchObject({ entries: 2, written: 2, removed: 0 })
+    expect(await announce(renewed, [api, web])).toMatchObject({ entries: 2, written: 0, removed: 0 })
+  })
+
   test('a token that nobody knows deletes nothing, and is named', async () => {
     await announce(open(consul), [api, web])
     const told = await failure(open(consul, { token: '00000000-0000-4000-8000-000000000000' }), [])
