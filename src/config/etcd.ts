@@ -24,7 +24,7 @@ export const etcdSettings = group({
     duration(),
     '30s',
     'HOSTLER_ETCD_LEASE',
-    'How long what was announced outlives a process that was killed; refreshed at half. The same for every process of a cluster. 0: for ever, until a process of the same name takes it back.',
+    'How long what was announced outlives a process that was killed; refreshed at half. The same for every process of a cluster. 0: for ever, until a process of the same name takes it back that has none either.',
   ),
 })
 

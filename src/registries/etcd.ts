@@ -35,7 +35,7 @@ export function createEtcdRegistry(settings: Settings, { rules, log: parent, clo
   const tenure = createTenure({ ...{ client, keys, name, path, clock, log }, leaseMs: etcd.lease })
   const registrar = createRegistrar({
     ...{ client, keys, tenure, clock, log },
-    auditMs: etcd.lease || DEFAULT_LEASE_MS,
+    auditMs: Math.min(etcd.lease || AUDIT_MS, AUDIT_MS),
   })
   const retries = createRetries({ clock })
   const engine = createEngine({ reserved: keys.registrar, retries })
@@ -73,8 +73,8 @@ export function createEtcdRegistry(settings: Settings, { rules, log: parent, clo
   }
 }
 
-/** How often all is looked at where no lease says it. */
-const DEFAULT_LEASE_MS = 30_000
+/** How often everything is looked at, at least. */
+const AUDIT_MS = 30_000
 
 const fingerprint = (parts: readonly string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12)

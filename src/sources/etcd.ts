@@ -36,7 +36,11 @@ export function createEtcdSource(settings: EtcdSourceSettings, context: EtcdSour
   return {
     name: 'etcd',
     list: (signal) =>
-      withClient(settings, signal, async (client) => announcements.replace(await client.list(range, signal))),
+      withClient(settings, signal, async (client) => {
+        const before = announcements.followed()
+        const listing = await client.list(range, signal)
+        return announcements.followed() === before ? announcements.replace(listing) : announcements.snapshot()
+      }),
     async watch(events, signal) {
       await withClient(settings, signal, (client) => follow({ client, range, clock }, announcements, events, signal))
     },

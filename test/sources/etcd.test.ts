@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { loadConfig } from '../../src/config/load.js'
 import { silentLogger } from '../../src/lib/logger.js'
@@ -51,6 +52,36 @@ describeWith(['etcd'], 'the etcd source', () => {
         () => true,
         () => false,
       )
+
+  test('a list that takes long does not bring back what has gone meanwhile', async () => {
+    const keys = Array.from({ length: 3000 }, (_, at) => keyOf(`c${at}`))
+    for (let from = 0; from < keys.length; from += 100) {
+      const some = keys.slice(from, from + 100)
+      await Promise.all(some.map((key) => etcd.client.put(key).value(textOf(key.split('/').at(-1) ?? ''))))
+    }
+    const source = sourceAt(etcd.endpoint)
+    const end = new AbortController()
+    let told: readonly Instance[] = []
+    const report = (all: readonly Instance[]) => {
+      told = all
+    }
+    const watching = source.watch({ report, failed: () => undefined }, end.signal)
+    await until('all are told', () => told.length === keys.length)
+    for (const [at, key] of keys.slice(0, 5).entries()) {
+      let isUnderWay = true
+      const listed = source.list(end.signal).finally(() => {
+        isUnderWay = false
+      })
+      await delay(10 * at)
+      await etcd.client.delete().key(key).exec()
+      await until('it has gone', () => !told.some(({ name }) => name === `c${at}`))
+      const isOlder = isUnderWay
+      const names = (await listed).map(({ name }) => name)
+      if (isOlder) expect(names).not.toContain(`c${at}`)
+    }
+    end.abort()
+    await watching
+  })
 
   describe('what is announced', () => {
     const list = (more?: Record<string, string>) => sourceAt(etcd.endpoint, more).list(new AbortController().signal)

@@ -114,7 +114,8 @@ export function createLedger({ retryMs, clock }: { retryMs: number; clock: Clock
       doubt(result.unsure, nodes)
       foreign = new Set([...foreign, ...result.foreign].filter((node) => nodes.has(node)))
       dirty = new Set([...left, ...foreign, ...unsure.keys()])
-      return { written: written.length, removed: removed.length }
+      const isNews = ({ node }: { readonly node: string }) => result.altered.has(node)
+      return { written: written.filter(isNews).length, removed: removed.filter(isNews).length }
     },
     isSure: (node) => dirty?.has(node) === false && !refused.has(node),
     startOver(claims) {

@@ -77,7 +77,7 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     ...{ client, keys, tenure, view, ledger, auditMs, clock, log },
     settle: settler.settle,
     inTurn: turns.take,
-    lost: () => lost(),
+    leaseEnded: (signal) => leaseEnded(signal),
   })
   const doubts = createDoubts({ view, ledger, settler, tenure, inTurn: turns.take, disturb: () => disturb() })
 
@@ -88,6 +88,21 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     disturb()
   }
 
+  /** One of our leases has ended: with our own went our claims, with the shared one every node. */
+  function ended(): void {
+    if (!tenure.current()) {
+      lost()
+      return
+    }
+    ledger.doubt([...ledger.claimed.keys()])
+    disturb()
+  }
+
+  async function leaseEnded(signal: AbortSignal): Promise<void> {
+    await tenure.check(signal)
+    ended()
+  }
+
   async function announce(wanted: Wanted, signal: AbortSignal): Promise<Announced> {
     ledger.touch(wanted.touched)
     if (isFollowed) await orAborted(heard.promise, signal)
@@ -95,14 +110,17 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     if (outage !== undefined) throw outage
     const before = tenure.current()
     const holder = await tenure.hold(signal)
-    // With a lease that was taken over come the claims on it.
-    if (holder !== before) ledger.startOver(view.claimsBy(holder.process))
+    if (holder !== before) {
+      // With a lease that was taken over come the claims on it; what became of the nodes meanwhile nobody has seen.
+      ledger.startOver(view.claimsBy(holder.process))
+      ledger.doubt([...ledger.claimed.keys()])
+    }
     const difference = ledger.difference(wanted)
     const groups = groupsOf([...difference.changed, ...difference.gone])
     const settled = await settler.settle(holder, groups, signal)
     const { written, removed } = ledger.settled(difference, wanted.nodes, settled)
     if (settled.error !== undefined) {
-      if (codeOf(settled.error) === 'ETCD_LEASE') lost()
+      if (codeOf(settled.error) === 'ETCD_LEASE') await leaseEnded(signal)
       throw settled.error
     }
     // What those left behind who ended before we came, and nobody wants.
@@ -127,12 +145,12 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
     return stir
   }
 
-  function stirred({ nodes, orphans, ended, isOtherStore }: Stir, signal: AbortSignal): void {
+  function stirred({ nodes, orphans, ended: left, isOtherStore }: Stir, signal: AbortSignal): void {
     const holder = tenure.current()
     if (!holder) return
     const isStolen = tenure.isStolen(view.processes().get(holder.process))
     if (isStolen) log.warn('another process has taken over our lease; do two of them share HOSTLER_STATE_DIR?')
-    if (isStolen || ended.has(holder.process)) {
+    if (isStolen || left.has(holder.process)) {
       lost()
       return
     }
@@ -164,10 +182,7 @@ export function createRegistrar({ client, keys, tenure, auditMs, clock, log }: R
       }
       await Promise.all([
         mirror({ client, range: prefixRange(keys.registrar), clock }, events, signal),
-        tenure.keep(() => {
-          if (!tenure.current()) lost()
-          else disturbed()
-        }, signal),
+        tenure.keep(() => void turns.take(async () => ended()), signal),
         upkeep.audit(signal),
       ])
     },

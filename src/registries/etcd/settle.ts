@@ -22,6 +22,8 @@ export interface Holder {
 export interface Settled {
   /** Changes of nodes and of our claims. */
   readonly written: number
+  /** Nodes of which something was written. */
+  readonly altered: ReadonlySet<string>
   /** Nodes that are there, and are not Hostler's: they were left alone, and so was our claim. */
   readonly foreign: readonly string[]
   /** Nodes that etcd does not take, or does not let us write, and why: they are as they were, and so is our claim. */
@@ -66,6 +68,7 @@ interface Run {
   readonly holder: Holder
   readonly signal: AbortSignal
   written: number
+  readonly altered: Set<string>
   readonly foreign: string[]
   readonly refused: Map<string, string>
   readonly unsure: string[]
@@ -144,6 +147,7 @@ export function createSettler({ client, keys, view }: { client: EtcdClient; keys
     run.failures = 0
     for (const { wish, known, changes, own } of moves) {
       run.written += changes.length
+      if (changes.length > 0) run.altered.add(wish.node)
       const now = { others: known.others, own: own(revision), revision }
       if (changes.length > 0) knowledge.learn(wish.node, run.holder.process, now)
     }
@@ -152,7 +156,12 @@ export function createSettler({ client, keys, view }: { client: EtcdClient; keys
   return {
     async settle(holder, groups, signal) {
       knowledge.forgetSeen()
-      const run: Run = { ...{ holder, signal, written: 0, failures: 0 }, foreign: [], refused: new Map(), unsure: [] }
+      const run: Run = {
+        ...{ holder, signal, written: 0, failures: 0, altered: new Set<string>() },
+        foreign: [],
+        refused: new Map(),
+        unsure: [],
+      }
       const before = (node: string) => prevailing(view.claims(node).values())?.value ?? ''
       await atOnce(chainsOf(storable(groups, run.refused), before), run)
       if (run.unsure.length > 0) run.error ??= signal.reason

@@ -27,6 +27,8 @@ export interface Tenure {
   isStolen(entry: ProcessEntry | undefined): boolean
   /** Refreshes both leases at half their time until aborted; calls `lost` when they had ended. */
   keep(lost: () => void, signal: AbortSignal): Promise<void>
+  /** Refreshes both at once, after a word of etcd's that one has ended. */
+  check(signal: AbortSignal): Promise<void>
   /** Ends our lease, and with it our claims. */
   end(signal: AbortSignal): Promise<void>
 }
@@ -50,7 +52,7 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
   const taken = createAlarm(clock)
   const ttlSeconds = Math.ceil(leaseMs / 1000)
   let holder: Holder | undefined
-  /** The shorter of both leases, as etcd granted them. */
+  /** The shorter of both leases, as etcd tells: the shared one may be that of somebody who has shorter ones. */
   let shortestSeconds = ttlSeconds
   let isFirst = true
   let takenAt = 0n
@@ -81,8 +83,7 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
   /** Several may ask for the shared lease at once; whoever comes second finds it there. */
   async function share(signal: AbortSignal): Promise<void> {
     const left = await client.keepAlive(keys.sharedLease, signal)
-    const granted = left > 0 ? left : (await client.grant(ttlSeconds, signal, keys.sharedLease)).ttlSeconds
-    shortestSeconds = Math.min(ttlSeconds, granted)
+    if (left === 0) await client.grant(ttlSeconds, signal, keys.sharedLease)
   }
 
   /** @returns whether nothing was lost */
@@ -92,9 +93,14 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
       client.keepAlive(holder.lease, signal),
       client.keepAlive(keys.sharedLease, signal),
     ])
-    if (shared > 0 && own > 0) return true
-    if (own === 0) holder = undefined
-    else await share(signal)
+    if (own === 0) {
+      holder = undefined
+      return false
+    }
+    shortestSeconds = Math.min(ttlSeconds, own, shared || ttlSeconds)
+    if (shared > 0) return true
+    await share(signal)
+    taken.ring()
     return false
   }
 
@@ -103,7 +109,6 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
       turns.take(async () => {
         if (holder) return holder
         holder = await take(signal)
-        // The shared lease may be that of somebody who has shorter ones.
         taken.ring()
         return holder
       }),
@@ -111,17 +116,21 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
       holder = undefined
     },
     current: () => holder,
+    async check(signal) {
+      await turns.take(() => refresh(signal))
+    },
     isStolen: (entry) => !!entry && leaseMs > 0 && entry.modRevision > takenAt && !entry.said.includes(token),
     async keep(lost, signal) {
       while (!signal.aborted) {
-        // What fails is tried again soon: half of the time is left for it.
-        let waitMs = Math.max(shortestSeconds * 1000, 1000) / 2
+        let isFailed = false
         try {
           if (!(await turns.take(() => refresh(signal)))) lost()
         } catch {
-          waitMs = Math.min(waitMs, RETRY_MS)
+          isFailed = true
         }
-        await taken.wait(waitMs, signal)
+        // What fails is tried again soon: half of the time is left for it.
+        const waitMs = Math.max(shortestSeconds * 1000, 1000) / 2
+        await taken.wait(isFailed ? Math.min(waitMs, RETRY_MS) : waitMs, signal)
       }
     },
     async end(signal) {

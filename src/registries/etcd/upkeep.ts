@@ -28,8 +28,8 @@ export interface UpkeepInputs {
   readonly ledger: Ledger
   /** One writer at a time. */
   readonly inTurn: <T>(job: () => Promise<T>) => Promise<T>
-  /** Our lease has ended. */
-  readonly lost: () => void
+  /** A lease that we hold has ended, our own or the shared one. */
+  readonly leaseEnded: (signal: AbortSignal) => Promise<void>
   readonly auditMs: number
   readonly clock: Clock
   readonly log: Logger
@@ -41,7 +41,7 @@ const RANK_MS = 500
 const AT_ONCE = 200
 
 export function createUpkeep(inputs: UpkeepInputs): Upkeep {
-  const { client, keys, tenure, view, settle, ledger, inTurn, lost, auditMs, clock, log } = inputs
+  const { client, keys, tenure, view, settle, ledger, inTurn, leaseEnded, auditMs, clock, log } = inputs
   const { claimed } = ledger
   let mayCollect = true
 
@@ -70,7 +70,7 @@ export function createUpkeep(inputs: UpkeepInputs): Upkeep {
     } catch (err) {
       if (signal.aborted) return
       log.debug({ err, nodes: nodes.length }, 'nodes could not be looked after')
-      if (codeOf(err) === 'ETCD_LEASE') lost()
+      if (codeOf(err) === 'ETCD_LEASE') await inTurn(() => leaseEnded(signal)).catch(() => undefined)
     }
   }
 

@@ -15,6 +15,8 @@ export interface Announcements {
   replace(listing: Listing): readonly Instance[]
   apply(changes: readonly Change[]): readonly Instance[]
   snapshot(): readonly Instance[]
+  /** How many changes have been followed: what was listed while one came may be older than it. */
+  followed(): number
   /** Calls `changed` when what was waited for has not come back in time, until aborted. */
   expire(changed: () => void, signal: AbortSignal): Promise<void>
 }
@@ -42,6 +44,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
   let known = new Map<string, Known>()
   /** Keys that a store which lost its state had before, and until when they count all the same. */
   let missed = new Map<string, number>()
+  let followed = 0
   let last: Pick<Listing, 'revision' | 'cluster'> | undefined
   let order: readonly Instance[] | undefined = []
 
@@ -83,6 +86,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
   }
 
   function apply(changes: readonly Change[]): readonly Instance[] {
+    followed++
     for (const { key, entry } of changes.filter(isTheirs)) {
       missed.delete(key)
       if (entry) known.set(key, read(entry))
@@ -108,6 +112,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
 
   return {
     ...{ replace, apply, snapshot },
+    followed: () => followed,
     async expire(changed, signal) {
       while (!signal.aborted) {
         const first = Math.min(...missed.values())

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { createKeys } from '../../../src/registries/etcd/keys.js'
 import { type Agent, startAgent } from '../../support/agent.js'
 import { startEtcd, type TestEtcd } from '../../support/etcd.js'
 import { startEtcdRegistry } from '../../support/etcd-rig.js'
@@ -142,6 +143,30 @@ describeWith(['etcd'], 'the etcd registry', () => {
     expect(new Set(leases)).toEqual(new Set(['0']))
     expect(await start(env).sync([web])).toMatchObject({ entries: 2, written: 0, removed: 2 })
     expect(await announced()).toEqual(['web'])
+  })
+
+  test('puts right at its start what was changed while it was away', async () => {
+    const env = { HOSTLER_ETCD_LEASE: '0', HOSTLER_POLICIES: 'skydns' }
+    const before = start(env)
+    await before.sync([web, db])
+    await before.stop()
+    const nodes = await etcd.all('/skydns/')
+    await etcd.client.delete().key('/skydns/local/skydns/web').exec()
+    await etcd.client.put('/skydns/local/skydns/db').value('nonsense')
+    expect(await start(env).sync([web, db])).toMatchObject({ entries: 2, written: 2, removed: 0, troubles: [] })
+    expect(await etcd.all('/skydns/')).toEqual(nodes)
+  })
+
+  test('goes on with its own lease when the shared one has ended, and is no rival of its own', async () => {
+    const rig = start({ HOSTLER_POLICIES: 'skydns' })
+    const moved = { ...web, networks: [{ name: 'n', address: '10.0.0.99', shared: false }] }
+    await rig.sync([web, db])
+    await etcd.client.leaseClient.leaseRevoke({ ID: createKeys(at).sharedLease })
+    const result = await until('it is in step', () => rig.sync([moved, db]).catch(() => undefined))
+    expect(result.troubles).toEqual([])
+    await until('both nodes are there', async () => Object.keys(await etcd.all('/skydns/')).length === 2)
+    expect((await etcd.all('/skydns/'))['/skydns/local/skydns/web']).toContain('10.0.0.99')
+    expect(Object.keys(await etcd.all(`${at}/registrar/processes/`))).toHaveLength(1)
   })
 
   test('what one announces without a lease and another with one lasts as long as either', async () => {
