@@ -214,7 +214,7 @@ describe('the example in traefik/', () => {
       expect.arrayContaining([...traefik.entryPoints, ...traefik.tlsEntryPoints]),
     )
     expect(services.hostler.environment.TRAEFIK_URL).toBe(`http://traefik${entryPoints.traefik.address}`)
-    expect(services.traefik.ports).toEqual(['80:80'])
+    expect(services.traefik.ports).toEqual([`$\{HTTP_PORT:-80}${entryPoints.web.address}`])
     expect(services.hostler.volumes).toContain(`routes:${traefik.dir}`)
     expect(services.traefik.volumes).toContain(`routes:${traefik.dir}:ro`)
   })
