@@ -11,8 +11,6 @@ import type { ReadingRules } from './consul/instances.js'
 import type { Source, SourceContext, SourceEvents } from './source.js'
 
 export interface ConsulSourceSettings extends ConsulAccess, ReadingRules {
-  /** What this process announces there comes from a source of its own; undefined: nothing. */
-  readonly own?: string | undefined
   /** How long after an outage what is missing is waited for, in milliseconds. */
   readonly lease: number
   /** The same where the server has lost what it knew. */

@@ -37,9 +37,9 @@ export function createEtcdSource(settings: EtcdSourceSettings, context: EtcdSour
     name: 'etcd',
     list: (signal) =>
       withClient(settings, signal, async (client) => {
-        const before = announcements.followed()
+        const before = announcements.learnt()
         const listing = await client.list(range, signal)
-        return announcements.followed() === before ? announcements.replace(listing) : announcements.snapshot()
+        return announcements.learnt() === before ? announcements.replace(listing) : announcements.snapshot()
       }),
     async watch(events, signal) {
       await withClient(settings, signal, (client) => follow({ client, range, clock }, announcements, events, signal))

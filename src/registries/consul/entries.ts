@@ -67,8 +67,7 @@ export function askedBy(instance: Instance, rules: EntryRules): Asked {
   const isRancon = hasRanconLabel(instance.labels)
   const wishes = rules.read(instance)
   if (!isRancon && (!wishes || wishes.routes.length === 0)) return NOTHING
-  const { stack, service } = wishes ?? namesOf(instance)
-  return new Asking({ instance, stack, service }, rules).ask(isRancon, wishes?.routes ?? [])
+  return new Asking(wishes ?? { instance, ...namesOf(instance) }, rules).ask(isRancon, wishes?.routes ?? [])
 }
 
 type Routes = NonNullable<ReturnType<WishReader>>['routes']

@@ -34,11 +34,12 @@ export interface Named {
  * `name` in a label may hold `%NAME%`, which then is the name that there would have been without the label.
  */
 export function fieldsOf(
-  { instance, stack, service }: Named,
+  named: Named,
   endpoint: Endpoint,
   { nameScheme, announcer }: { readonly nameScheme: string; readonly announcer: string },
   unknown: (label: string) => Unknown,
 ): Fields {
+  const { instance, stack, service } = named
   const fixed: [string, string][] = [
     ['host', endpoint.host],
     ['port', String(endpoint.port)],
@@ -48,11 +49,7 @@ export function fieldsOf(
     ...(instance.environment === undefined ? [] : ([['environment', instance.environment]] as [string, string][])),
   ]
   const isRancon = hasRanconLabel(instance.labels)
-  const plain = new Map([
-    ...labelFields(instance),
-    ['name', isRancon ? service : ownName({ instance, stack, service })],
-    ...fixed,
-  ] as const)
+  const plain = new Map([...labelFields(instance), ['name', isRancon ? service : ownName(named)], ...fixed] as const)
   const name = instance.labels['rancon.name'] ?? (isRancon ? nameScheme : '%NAME%')
   const written = new Map([...labelFields(instance), ['name', name] as const])
   return new Map([...Array.from(written, ([key, value]) => [key, fill(value, plain, unknown(key))] as const), ...fixed])

@@ -8,7 +8,7 @@ export interface ReadingRules {
   /** The tag of services that are instances. */
   readonly tag: string
   readonly labelPrefix: string
-  /** The announcer whose instances are left out. */
+  /** The announcer whose instances are left out: our own, which come from a source of their own. */
   readonly own?: string | undefined
 }
 

@@ -15,8 +15,8 @@ export interface Announcements {
   replace(listing: Listing): readonly Instance[]
   apply(changes: readonly Change[]): readonly Instance[]
   snapshot(): readonly Instance[]
-  /** How many changes have been followed: what was listed while one came may be older than it. */
-  followed(): number
+  /** How often something was learnt: what was listed meanwhile may be older than that. */
+  learnt(): number
   /** Calls `changed` when what was waited for has not come back in time, until aborted. */
   expire(changed: () => void, signal: AbortSignal): Promise<void>
 }
@@ -44,7 +44,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
   let known = new Map<string, Known>()
   /** Keys that a store which lost its state had before, and until when they count all the same. */
   let missed = new Map<string, number>()
-  let followed = 0
+  let learnt = 0
   let last: Pick<Listing, 'revision' | 'cluster'> | undefined
   let order: readonly Instance[] | undefined = []
 
@@ -66,6 +66,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
   function replace(listing: Listing): readonly Instance[] {
     const isLost = last !== undefined && isOtherStore(last, listing)
     last = listing
+    learnt++
     const fresh = new Map(listing.entries.filter(isTheirs).map((entry) => [entry.key, read(entry)]))
     const gone = [...known].filter(([key]) => !fresh.has(key))
     if (isLost && gone.length > 0) {
@@ -86,7 +87,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
   }
 
   function apply(changes: readonly Change[]): readonly Instance[] {
-    followed++
+    learnt++
     for (const { key, entry } of changes.filter(isTheirs)) {
       missed.delete(key)
       if (entry) known.set(key, read(entry))
@@ -112,7 +113,7 @@ export function createAnnouncements({ source, prefix, own, leaseMs, clock, log }
 
   return {
     ...{ replace, apply, snapshot },
-    followed: () => followed,
+    learnt: () => learnt,
     async expire(changed, signal) {
       while (!signal.aborted) {
         const first = Math.min(...missed.values())
