@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { REGISTRY_NAMES } from '../registries/names.js'
 import { group, setting } from './setting.js'
 import { bool, list, listOf, text } from './values.js'
@@ -54,3 +55,7 @@ export const onlyAnnounces = ({
   readonly proxy: readonly string[]
   readonly registries: readonly string[]
 }): boolean => registries.length > 0 && proxy.every((name) => name === 'none')
+
+/** What this process is called in registries. */
+export const announcerOf = ({ announce }: { readonly announce: { readonly name: string } }): string =>
+  announce.name || hostname()

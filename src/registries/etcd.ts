@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { announcerOf } from '../config/announce.js'
 import type { Settings } from '../config/schema.js'
 import { HostlerError } from '../lib/errors.js'
 import { createEtcdClient } from '../lib/etcd/client.js'
@@ -25,9 +25,9 @@ import type { Registry, RegistryContext } from './registry.js'
  * @throws HostlerError `CONFIG` for endpoints, files or policies that cannot be used
  */
 export function createEtcdRegistry(settings: Settings, { rules, log: parent, clock }: RegistryContext): Registry {
-  const { etcd, announce, stateDir } = settings
+  const { etcd, stateDir } = settings
   const log = parent.child({ registry: 'etcd' })
-  const name = announce.name || hostname()
+  const name = announcerOf(settings)
   const prefix = `/${etcd.prefix.replace(/^\/+|\/+$/g, '')}`
   const client = createEtcdClient(etcd)
   const keys = createKeys(prefix)

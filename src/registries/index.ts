@@ -1,4 +1,4 @@
-import { hostname } from 'node:os'
+import { announcerOf } from '../config/announce.js'
 import type { Settings } from '../config/schema.js'
 import type { RegistryName } from './names.js'
 import type { Registry, RegistryContext } from './registry.js'
@@ -9,7 +9,7 @@ export type RegistryFactory = (settings: Settings, context: RegistryContext) => 
 export const registryFactories: Readonly<Record<RegistryName, RegistryFactory>> = {
   async consul({ consul, announce, pollInterval, stateDir }, context) {
     const { createConsulRegistry } = await import('./consul.js')
-    const announcer = announce.name || hostname()
+    const announcer = announcerOf({ announce })
     const ours = { announcer, hostAddress: announce.address, lookMs: pollInterval, stateDir }
     return createConsulRegistry({ ...consul, ...ours }, context)
   },

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os'
+import { announcerOf } from '../config/announce.js'
 import type { Settings } from '../config/schema.js'
 import { type Clock, systemClock } from '../lib/clock.js'
 import { createEtcdClient, type EtcdClient } from '../lib/etcd/client.js'
@@ -19,13 +19,13 @@ export type EtcdSourceSettings = Pick<Settings, 'etcd' | 'announce' | 'registrie
  * @throws HostlerError `CONFIG` for endpoints or files that cannot be used
  */
 export function createEtcdSource(settings: EtcdSourceSettings, context: EtcdSourceContext): Source {
-  const { etcd, announce } = settings
+  const { etcd } = settings
   const clock = context.clock ?? systemClock
   const log = context.log.child({ source: 'etcd' })
   const prefix = `/${etcd.prefix.replace(/^\/+|\/+$/g, '')}/instances/`
   const range = prefixRange(prefix)
   const announces = settings.registries.includes('etcd') && settings.policies.includes('hostler')
-  const own = announces ? `${encodeURIComponent(announce.name || hostname())}/` : undefined
+  const own = announces ? `${encodeURIComponent(announcerOf(settings))}/` : undefined
   const announcements = createAnnouncements({
     ...{ source: 'etcd', prefix, own, clock, log },
     leaseMs: etcd.lease || DEFAULT_LEASE_MS,

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os'
+import { announcerOf } from '../config/announce.js'
 import type { Settings } from '../config/schema.js'
 import { takesPart } from '../model/labels.js'
 import { hasRanconLabel } from '../model/rancon.js'
@@ -37,7 +37,7 @@ export const sourceFactories: Readonly<Record<SourceName, SourceFactory>> = {
   },
   async consul({ consul, labelPrefix, registries, announce }, context) {
     const { createConsulSource } = await import('./consul.js')
-    const own = registries.includes('consul') ? announce.name || hostname() : undefined
+    const own = registries.includes('consul') ? announcerOf({ announce }) : undefined
     return [createConsulSource({ ...consul, labelPrefix, own, lease: consul.lease || DEFAULT_LEASE_MS }, context)]
   },
   async file({ file }, context) {

@@ -23,11 +23,7 @@ export interface EtcdClient {
   list(range: KeyRange, signal: AbortSignal): Promise<Listing>
   txn(request: ITxnRequest, signal: AbortSignal): Promise<ITxnResponse>
   /** @param id decimal; a lease that is there already under it is as good */
-  grant(
-    ttlSeconds: number,
-    signal: AbortSignal,
-    id?: string,
-  ): Promise<{ readonly id: string; readonly ttlSeconds: number }>
+  grant(ttlSeconds: number, signal: AbortSignal, id?: string): Promise<string>
   /** Seconds that the lease lasts from now; 0 when there is no such lease. */
   keepAlive(id: string, signal: AbortSignal): Promise<number>
   revoke(id: string, signal: AbortSignal): Promise<void>
@@ -82,10 +78,10 @@ export function createEtcdClient(address: EtcdAddress): EtcdClient {
         const granted = await call('asking for a lease', signal, ({ leaseClient }, options) =>
           leaseClient.leaseGrant(request, options),
         )
-        return { id: granted.ID, ttlSeconds: Number(granted.TTL) }
+        return granted.ID
       } catch (error) {
         if (id === undefined || !/lease already exists/.test(messageOf(error))) throw error
-        return { id, ttlSeconds }
+        return id
       }
     },
     keepAlive: (id, signal) =>

@@ -58,7 +58,7 @@ export function createTenure({ client, keys, name, leaseMs, path, clock, log }: 
   let takenAt = 0n
 
   async function take(signal: AbortSignal): Promise<Holder> {
-    const lease = leaseMs === 0 ? NO_LEASE : ((await takenOver(signal)) ?? (await client.grant(ttlSeconds, signal)).id)
+    const lease = leaseMs === 0 ? NO_LEASE : ((await takenOver(signal)) ?? (await client.grant(ttlSeconds, signal)))
     if (lease !== NO_LEASE) await share(signal)
     const process = lease === NO_LEASE ? lastingProcess(name) : BigInt(lease).toString(16)
     const said = { name, token, since: new Date(clock.now()).toISOString() }
